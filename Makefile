@@ -1,0 +1,33 @@
+# make app    the page on http://127.0.0.1:7860
+# make test   lint and tests
+# Both set up .venv by themselves. TORCH_BACKEND=cpu takes torch without CUDA (4 GB less).
+PYTHON ?= python3
+BIN := .venv/bin
+# uv from the machine where there is one, otherwise from .venv
+UV = $(or $(shell command -v uv),$(BIN)/uv)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python \
+	$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
+
+.PHONY: app test
+
+app: .venv/app.stamp
+	$(BIN)/python app.py
+
+test: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+.venv/python.stamp:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	command -v uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	touch $@
+
+.venv/app.stamp: .venv/python.stamp requirements.txt
+	$(INSTALL) -r requirements.txt
+	touch $@
+
+.venv/test.stamp: .venv/app.stamp requirements-dev.txt training/requirements.txt
+	$(INSTALL) -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,96 @@
+"""Model <-> folder: config.json and model.safetensors (README.md and metrics.json beside them)."""
+
+import json
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from denoiser.unet import BandUNet, BandUNetConfig
+
+MODELS = {"BandUNet": (BandUNet, BandUNetConfig)}
+DEFAULT = Path(__file__).parent.parent / "checkpoints" / "band"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the text says which, why and what to do."""
+
+
+def save(model: torch.nn.Module, folder) -> None:
+    """Write config.json and model.safetensors, each under a temporary name first."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"model": type(model).__name__} | asdict(model.config)
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    temporary = folder / ".model.safetensors"
+    save_file(weights, temporary)
+    os.replace(temporary, folder / "model.safetensors")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one step, so that a reader never sees half of it."""
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def load(source=None, device: str = "auto") -> torch.nn.Module:
+    """A folder with a checkpoint (None: the embedded default) -> the model, ready to denoise.
+
+    device "auto" is CUDA, then MPS, then the CPU. Raises CheckpointError in one sentence.
+    """
+    folder = Path(source) if source else DEFAULT
+    if not folder.is_dir():
+        raise CheckpointError(f"No checkpoint at {folder}: give a folder that holds config.json.")
+    model = _read_config(folder / "config.json")
+    path = folder / "model.safetensors"
+    try:
+        weights = load_file(path)
+        model.load_state_dict(weights)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): fetch it again.") from error
+    except RuntimeError as error:
+        what = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{path} does not fit its config.json: {what}") from error
+    return model.to(pick_device(device)).eval().requires_grad_(False)
+
+
+def build(config) -> torch.nn.Module:
+    """An untrained model of the kind that `config` configures."""
+    return next(model for model, kind in MODELS.values() if type(config) is kind)(config)
+
+
+def _read_config(path: Path) -> torch.nn.Module:
+    """config.json -> an untrained model of that shape."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): fetch it again.") from error
+    name = settings.pop("model", None) if isinstance(settings, dict) else None
+    if name not in MODELS:
+        raise CheckpointError(f"{path} names the model {name!r}: known are {', '.join(MODELS)}.")
+    _, config = MODELS[name]
+    known = {field.name for field in fields(config)}
+    for problem, keys in (("unknown", set(settings) - known), ("missing", known - set(settings))):
+        if keys:
+            raise CheckpointError(f"{path} has {problem} keys: {', '.join(sorted(keys))}.")
+    try:
+        return build(config(**settings))
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{path} describes no valid {name}: {error}.") from error
+
+
+def pick_device(device: str) -> torch.device:
+    """ "auto" -> the best device at hand; any other name must exist."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"There is no device {device!r} here: use auto or cpu.") from error

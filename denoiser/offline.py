@@ -1,0 +1,148 @@
+"""Whole recordings through a model: any rate, channels and length in, the same out.
+
+A recording is levelled, resampled to the model's rate and enhanced in chunks. Each chunk carries on
+exactly where the one before ended and also hears LOOKAHEAD_SECONDS of what follows, so the backward
+half of a model knows what comes; neighbouring chunks are cross-faded by the overlapping windows of
+the synthesis. Channels are a batch. Every level, length, rate and channel comes back as it was.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from denoiser import audio
+
+CHUNK_SECONDS = 16.0
+LOOKAHEAD_SECONDS = 2.0
+LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
+GATE_SECONDS = 0.4
+
+
+def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0) -> np.ndarray:
+    """Noisy wave (C, T), float32 -> the same shape without the noise.
+
+    strength 1 is the model's estimate, 0 the input bit for bit, between them a mixture of both.
+    Raises ValueError for anything but finite float32 (channels, samples) of at least one sample.
+    """
+    if not isinstance(wave, np.ndarray) or wave.ndim != 2 or wave.dtype != np.float32:
+        got = f"{wave.dtype} {wave.shape}" if isinstance(wave, np.ndarray) else type(wave).__name__
+        raise ValueError(f"denoise() takes a float32 array (channels, samples), got {got}.")
+    if wave.size == 0 or not np.isfinite(wave).all():
+        raise ValueError("denoise() needs at least one sample, and no NaN or infinity.")
+    _check_strength(strength)
+    gain = level_gain([wave], sample_rate)
+    enhanced = denoise_blocks(model, [wave], sample_rate, strength=strength, gain=gain)
+    return np.concatenate(list(enhanced), axis=1)
+
+
+def denoise_file(model, source, target, *, strength: float = 1.0) -> Iterator[float]:
+    """Denoise an audio or video file into an audio file, yielding the share done after each chunk.
+
+    Memory does not grow with the length. The target keeps rate, channels, length and, where its
+    format can, bit depth; it appears when all is done, and not at all if the generator is closed
+    before. Raises AudioError in one sentence.
+    """
+    _check_strength(strength)
+    about = audio.info(source)
+    length = 0
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal length
+        for block in audio.blocks(source):
+            length += block.shape[1]
+            yield block
+
+    gain, done = level_gain(counted(), about.sample_rate), 0
+    blocks = audio.blocks(source)
+    with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+        for wave in denoise_blocks(model, blocks, about.sample_rate, strength=strength, gain=gain):
+            writer.write(wave)
+            done += wave.shape[1]
+            yield min(done / length, 1.0)
+
+
+def level_gain(blocks: Iterable[np.ndarray], sample_rate: int) -> float:
+    """Factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for silence.
+
+    Mean power of the 0.4 s stretches that are no more than 10 dB below the mean of all, after the
+    relative gate of ITU-R BS.1770; the loudest channel counts.
+    """
+    size = round(GATE_SECONDS * sample_rate)
+    powers = []
+    for block in blocks:
+        for start in range(0, block.shape[1], size):
+            stretch = block[:, start : start + size].astype(np.float64)
+            powers.append(np.square(stretch).mean(axis=1).max())
+    powers = np.array(powers)
+    if not powers.any():
+        return 1.0
+    active = powers[powers >= powers.mean() / 10].mean()
+    return float(10 ** (LEVEL_DBFS / 20) / np.sqrt(active))
+
+
+def denoise_blocks(
+    model, blocks: Iterable[np.ndarray], sample_rate: int, *, strength: float, gain: float
+) -> Iterator[np.ndarray]:
+    """Consecutive waves (C, n) -> consecutive denoised waves, in all as long as what came in."""
+    if strength == 0:
+        yield from blocks
+        return
+    waiting, rate = [], model.config.sample_rate  # noisy samples whose estimate is still to come
+
+    def remembered() -> Iterator[np.ndarray]:
+        for block in blocks:
+            waiting.append(block)
+            yield block * np.float32(gain)
+
+    estimates = _resampled(remembered(), sample_rate, rate)
+    estimates = _resampled(_enhanced(model, estimates), rate, sample_rate)
+    for estimate in estimates:
+        estimate = estimate / np.float32(gain)
+        noisy = np.concatenate(waiting, axis=1)
+        count = min(estimate.shape[1], noisy.shape[1])  # resampling twice may add a sample
+        waiting[:] = [noisy[:, count:]]
+        noisy, estimate = noisy[:, :count], estimate[:, :count]
+        yield estimate if strength == 1 else noisy + np.float32(strength) * (estimate - noisy)
+    rest = sum(block.shape[1] for block in waiting)
+    if rest:  # or drop one at the very end
+        yield np.zeros((waiting[0].shape[0], rest), np.float32)
+
+
+def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
+    """Consecutive waves at another rate."""
+    resampler, before = None, None
+    for wave in waves:
+        resampler = resampler or audio.Resampler(from_rate, to_rate, wave.shape[0])
+        if before is not None:
+            yield resampler.push(before)
+        before = wave
+    if before is not None:
+        yield resampler.push(before, last=True)
+
+
+def _enhanced(model, waves: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Consecutive waves (C, n) at the model's rate, enhanced in chunks with look-ahead."""
+    hop, rate = model.config.hop_length, model.config.sample_rate
+    chunk, ahead = (round(s * rate / hop) * hop for s in (CHUNK_SECONDS, LOOKAHEAD_SECONDS))
+    device = next(model.parameters()).device
+    held, state, skip = None, None, model.delay
+    for wave in waves:
+        wave = torch.from_numpy(np.ascontiguousarray(wave)).to(device)
+        held = wave if held is None else torch.cat((held, wave), 1)
+        state = model.initial_state(held) if state is None else state
+        while held.shape[1] >= chunk + ahead:
+            with torch.inference_mode():
+                enhanced, state = model.run(held[:, : chunk + ahead], state, ahead // hop)
+            yield enhanced[:, skip:].cpu().numpy()
+            held, skip = held[:, chunk:], 0
+    length = held.shape[1] + model.delay
+    padded = torch.nn.functional.pad(held, (0, -held.shape[1] % hop + model.delay))
+    with torch.inference_mode():
+        enhanced, _ = model.run(padded, state)
+    yield enhanced[:, skip:length].cpu().numpy()
+
+
+def _check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength goes from 0 (the input) to 1 (the estimate), got {strength}.")

@@ -1,0 +1,213 @@
+"""Pictures of sound: spectrograms of two files, waveforms and spectrograms of several signals.
+
+The frequency axis is mel: a linear one up to 24 kHz gives speech, and most of what disturbs it
+(hum, voices, traffic), the lowest third of the picture. Two files are drawn with one dB range and
+the same axes, so that one picture can be laid over the other.
+
+Figures are matplotlib's own objects, never pyplot's global ones: a server draws from many threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from denoiser import audio
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+COLUMNS = 1200  # at most about this many, whatever the length
+RANGE_DB = 80.0  # from the top down
+TOP = 99.8  # percent of all points lie below the top: one click must not darken the speech
+MEL_STEP = 0.38  # mel between rows: 25 Hz below 1 kHz, just above what the transform resolves
+TICKS_KHZ = (0.5, 1, 2, 4, 8, 16, 32)
+
+# Dark in a light page too: quiet is then dark in both, and text keeps a contrast above 9 : 1.
+FACE, TEXT, GRID, TRACE = "#12151c", "#d5dae3", "#3b4252", "#f0a868"
+
+
+def compare_files(before: str, after: str) -> tuple[Figure, Figure]:
+    """Spectrograms of two audio files of one rate, in constant memory: same size, axes, dB range.
+
+    Raises:
+        AudioError: a file cannot be read.
+        ValueError: the sample rates differ.
+    """
+    infos = [audio.info(before), audio.info(after)]
+    sample_rate = infos[0].sample_rate
+    if infos[1].sample_rate != sample_rate:
+        raise ValueError(f"one sample rate expected, got {sample_rate}, {infos[1].sample_rate}")
+    expected = infos[1].seconds  # `after` was written here; a header from elsewhere may guess
+    pictures = [
+        _mel_power((block.mean(axis=0) for block in audio.blocks(path)), sample_rate, expected)
+        for path in (before, after)
+    ]
+    seconds = max(picture.seconds for picture in pictures)
+    top_db = _top_db(pictures)
+    figures = []
+    # The names meet in the middle, so that a slider between the pictures shows both.
+    for title, x, side, picture in zip(
+        ("Before", "After"), (0.5, 0.55), ("right", "left"), pictures, strict=True
+    ):
+        figure = _figure(8.5, 4.0)
+        axes = figure.add_subplot()
+        image = _draw_spectrogram(axes, picture, sample_rate, top_db)
+        _draw_scale(figure, [axes], image)
+        axes.set_title(title, x=x, ha=side, color=TEXT, fontsize=16, fontweight="bold")
+        _finish_time_axis(axes, seconds)
+        figures.append(figure)
+    return figures[0], figures[1]
+
+
+def compare(waves: Mapping[str, np.ndarray], sample_rate: int) -> tuple[Figure, Figure]:
+    """Waveforms and spectrograms of mono signals of one rate, a panel each under shared axes.
+
+    Args:
+        waves: title -> samples, shape (T,).
+        sample_rate: in Hz.
+    """
+    for title, wave in waves.items():
+        if wave.ndim != 1 or not wave.size:
+            raise ValueError(f"{title}: one channel, shape (T,), expected, got {wave.shape}")
+    seconds = max(wave.size for wave in waves.values()) / sample_rate
+    peak = max(max(float(np.abs(wave).max()) for wave in waves.values()), 1e-4)
+    pictures = [_mel_power([wave], sample_rate, seconds) for wave in waves.values()]
+    top_db = _top_db(pictures)
+    waveforms = _figure(8.5, 0.8 + 1.5 * len(waves))
+    spectrograms = _figure(8.5, 0.8 + 2.5 * len(waves))
+    for figure in (waveforms, spectrograms):
+        panels = figure.subplots(len(waves), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+        for axes, title, wave, picture in zip(panels, waves, waves.values(), pictures, strict=True):
+            if figure is waveforms:
+                _draw_waveform(axes, wave, sample_rate, peak)
+            else:
+                image = _draw_spectrogram(axes, picture, sample_rate, top_db)
+            axes.set_title(title, loc="left", color=TEXT, fontsize=14, fontweight="bold")
+        _finish_time_axis(panels[-1], seconds)
+    _draw_scale(spectrograms, list(spectrograms.axes), image)
+    return waveforms, spectrograms
+
+
+class _Picture(NamedTuple):
+    power: np.ndarray  # (rows, columns)
+    left: float  # seconds at its two edges
+    right: float
+    seconds: float  # of sound
+
+
+def _mel_power(blocks: Iterable[np.ndarray], sample_rate: int, expected: float) -> _Picture:
+    """Mel power of a mono signal that comes in blocks, averaged into columns.
+
+    `expected` (seconds) sets the width of a column; a wrong one makes a coarse or a fine picture.
+    """
+    import librosa
+
+    n_fft = 2 ** max(5, round(math.log2(0.043 * sample_rate)))
+    hop_length = int(np.clip(expected * sample_rate / COLUMNS, n_fft // 8, n_fft))
+    frames = math.ceil(expected * sample_rate / hop_length / COLUMNS) or 1  # in a column
+    rows = int(librosa.hz_to_mel(sample_rate / 2) / MEL_STEP)
+    filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=rows, norm=None)
+    edge = np.zeros(n_fft // 2, np.float32)  # frames are centred on their time
+    rest, columns, samples = edge, [], 0
+    for block, last in itertools.chain(((b, False) for b in blocks), [(edge, True)]):
+        samples += 0 if last else len(block)
+        rest = np.concatenate([rest, block])
+        count = 1 + (len(rest) - n_fft) // hop_length
+        whole = count if last else count // frames * frames
+        if whole <= 0:
+            continue
+        part = rest[: (whole - 1) * hop_length + n_fft]
+        spectrum = librosa.stft(part, n_fft=n_fft, hop_length=hop_length, center=False)
+        power = filters @ (spectrum.real**2 + spectrum.imag**2)  # (rows, whole)
+        starts = np.arange(0, whole, frames)
+        columns.append(np.add.reduceat(power, starts, axis=1) / np.diff(starts, append=whole))
+        rest = rest[whole * hop_length :]
+    power = np.concatenate(columns, axis=1)
+    left = -hop_length / 2 / sample_rate
+    right = left + power.shape[1] * frames * hop_length / sample_rate
+    return _Picture(power, left, right, samples / sample_rate)
+
+
+def _top_db(pictures: list[_Picture]) -> float:
+    powers = [picture.power.ravel() for picture in pictures]
+    return float(np.percentile(_decibel(np.concatenate(powers)), TOP))
+
+
+def _decibel(power: np.ndarray) -> np.ndarray:
+    return 10 * np.log10(np.maximum(power, 1e-14))  # far below a step of 24 bits
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=140, facecolor=FACE, layout="constrained")
+
+
+def _draw_spectrogram(
+    axes: Axes,
+    picture: _Picture,
+    sample_rate: int,
+    top_db: float,
+) -> AxesImage:
+    import librosa
+
+    nyquist = float(librosa.hz_to_mel(sample_rate / 2))
+    step = nyquist / (picture.power.shape[0] + 1)  # row k is centred on (k + 1) steps
+    image = axes.imshow(
+        _decibel(picture.power) - top_db,
+        extent=(picture.left, picture.right, step / 2, nyquist - step / 2),
+        origin="lower",
+        aspect="auto",
+        cmap="inferno",
+        vmin=-RANGE_DB,
+        vmax=0.0,
+        interpolation="nearest" if picture.power.shape[1] > COLUMNS / 2 else "bilinear",
+    )
+    axes.set_ylim(0, nyquist)
+    ticks = [khz for khz in TICKS_KHZ if 1000 * khz <= sample_rate / 2]
+    axes.set_yticks(librosa.hz_to_mel(1000 * np.array(ticks)), [f"{khz:g}" for khz in ticks])
+    axes.set_ylabel("kHz", color=TEXT, fontsize=13)
+    _style(axes)
+    return image
+
+
+def _draw_scale(figure: Figure, panels: list[Axes], image: AxesImage) -> None:
+    aspect = 25 * len(panels)
+    bar = figure.colorbar(image, ax=panels, pad=0.01, aspect=aspect, ticks=[-80, -60, -40, -20, 0])
+    bar.set_label("dB", color=TEXT, fontsize=13)
+    bar.outline.set_visible(False)
+    _style(bar.ax)
+
+
+def _draw_waveform(axes: Axes, wave: np.ndarray, sample_rate: int, peak: float) -> None:
+    step = max(1, wave.size // COLUMNS)
+    starts = np.arange(0, wave.size, step)
+    low, high = np.minimum.reduceat(wave, starts), np.maximum.reduceat(wave, starts)
+    axes.fill_between(starts / sample_rate, low, high, color=TRACE, linewidth=0.6)
+    axes.set_ylim(-1.05 * peak, 1.05 * peak)
+    axes.set_facecolor(FACE)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    _style(axes)
+
+
+def _finish_time_axis(axes: Axes, seconds: float) -> None:
+    axes.set_xlim(0, seconds)
+    axes.set_xlabel("seconds" if seconds < 120 else "minutes : seconds", color=TEXT, fontsize=13)
+    if seconds >= 120:
+        step = next((s for s in (30, 60, 120, 300, 600, 900) if seconds / s <= 8), 1800)
+        axes.set_xticks(np.arange(0, seconds + 0.001, step))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{int(x) // 60}:{int(x) % 60:02d}")
+
+
+def _style(axes: Axes) -> None:
+    axes.tick_params(colors=TEXT, labelsize=13)
+    for spine in axes.spines.values():
+        spine.set_color(GRID)

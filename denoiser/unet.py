@@ -1,0 +1,267 @@
+"""BandUNet: a small UNet over frequency with recurrences over time, 48 kHz, waveform to waveform.
+
+Shapes: B recordings, N frames, F bins or sub-bands, P bottleneck positions, C channels, T samples.
+Features stay contiguous (B, N, F, C) from the first spectrum to the mask: with channels last, every
+convolution and matrix product runs on them in place.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denoiser.bands import band_matrix
+from denoiser.stft import STFT
+
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class BandUNetConfig:
+    """Everything that fixes a BandUNet's shape; saved beside its weights."""
+
+    sample_rate: int = 48000  # Hz
+    hop_length: int = 768  # samples; the window has twice as many
+    low_bins: int = 256  # bins at full resolution: 0 to 8 kHz
+    high_bands: int = 16  # ERB bands above them: 8 to 24 kHz
+    compression: float = 0.3  # exponent of magnitudes in features and loss
+    stride: int = 8  # bins per sub-band; windows of twice as many overlap
+    channels: int = 64  # of each sub-band
+    blocks: int = 2  # residual convolutions in the encoder, and in the decoder
+    low_positions: int = 28  # bottleneck positions made of the sub-bands
+    high_positions: int = 4  # bottleneck positions made of the high bands
+    bottleneck_channels: int = 64
+    bottleneck_blocks: int = 3
+    causal: bool = False  # True: no recurrence runs backwards in time
+
+
+class ConvNorm(nn.Module):
+    """Convolution along frequency, (B, N, F, C_in) -> (B, N, F, C_out), and batch normalisation.
+
+    The kernel is held as a matrix (C_out, C_in * width), which is what Muon orthogonalises. In
+    evaluation the normalisation is folded into kernel and bias.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int = 1):
+        super().__init__()
+        self.width = width
+        self.weight = nn.Parameter(torch.empty(outputs, inputs * width))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.norm
+        if self.training:
+            y = self._convolve(x, self.weight, None)
+            return norm(y.flatten(0, 2)).view(y.shape)
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return self._convolve(
+            x, self.weight * scale[:, None], norm.bias - norm.running_mean * scale
+        )
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.width == 1:
+            return F.linear(x, weight, bias)
+        kernel = weight.view(len(weight), -1, 1, self.width)
+        image = x.flatten(0, 1)[:, None].permute(0, 3, 1, 2)  # (B * N, C, 1, F), channels last
+        image = F.conv2d(image, kernel, bias, padding=(0, self.width // 2))
+        return image.permute(0, 2, 3, 1).reshape(*x.shape[:3], len(weight))
+
+
+class ResidualBlock(nn.Module):
+    """x + ReLU(BatchNorm(convolution of width 3 along frequency)), (B, N, F, C) -> the same."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = ConvNorm(channels, channels, width=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x).relu_()
+
+
+class Scan(torch.autograd.Function):
+    """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, with a hand-written gradient.
+
+    g and a are (B, N, P, C), h[-1] is (B, P, C). Autograd would record every frame; here the
+    backward recurrence d[n] += a[n+1] d[n+1] yields all gradients at once.
+    """
+
+    @staticmethod
+    def forward(ctx, g: Tensor, a: Tensor, initial: Tensor) -> Tensor:
+        h = torch.empty_like(g)
+        last = initial
+        for target, new, keep in zip(h.unbind(1), g.unbind(1), a.unbind(1), strict=True):
+            last = torch.lerp(new, last, keep, out=target)
+        ctx.save_for_backward(g, a, h, initial)
+        return h
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        g, a, h, initial = ctx.saved_tensors
+        d = grad.clone(memory_format=torch.contiguous_format)
+        slices, keeps = d.unbind(1), a.unbind(1)
+        for n in range(len(slices) - 2, -1, -1):
+            slices[n].addcmul_(keeps[n + 1], slices[n + 1])
+        before = torch.cat((initial[:, None], h[:, :-1]), 1)
+        return torch.addcmul(d, d, a, value=-1), d * (before - g), d[:, 0] * a[:, 0]
+
+
+class Recurrence(nn.Module):
+    """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
+
+    Gate and candidate are computed from the input alone, so only one multiplication a frame is
+    sequential. Unless causal, the second half of the channels runs backwards in time.
+    """
+
+    def __init__(self, channels: int, causal: bool):
+        super().__init__()
+        self.forwards = channels if causal else channels // 2
+        self.gate = nn.Linear(channels, channels)
+        self.candidate = nn.Linear(channels, channels, bias=False)
+        self.out = ConvNorm(channels, channels)
+        nn.init.constant_(self.gate.bias, 2.0)
+
+    def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+        """`memory` (B, P, forwards) precedes frame 0; returns also the one after frame keep - 1."""
+        a = self.gate(x).float().sigmoid().split(self.forwards, -1)
+        g = self.candidate(x).float().split(self.forwards, -1)
+        h = Scan.apply(g[0], a[0], memory)
+        memory = h[:, keep - 1]
+        if len(g) == 2:
+            end = torch.zeros_like(g[1][:, 0])
+            h = torch.cat((h, Scan.apply(g[1].flip(1), a[1].flip(1), end).flip(1)), -1)
+        return x + self.out(h.to(x.dtype)), memory
+
+
+class Mixer(nn.Module):
+    """Exchange between positions: x + gate(x) * (learned P x P matrix applied to x)."""
+
+    def __init__(self, positions: int, channels: int):
+        super().__init__()
+        self.matrix = nn.Parameter(torch.randn(positions, positions) * positions**-0.5)
+        self.gate = nn.Linear(channels, channels)
+        self.value = ConvNorm(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.gate(x).sigmoid() * torch.matmul(self.matrix.to(x.dtype), self.value(x))
+
+
+class BandUNet(nn.Module):
+    """Noisy waveform -> clean waveform, (B, T) -> (B, T), through a mask on its spectrum.
+
+    Below 8 kHz a complex mask for every bin, above a real gain for every ERB band. `run` is the
+    one implementation: `forward` is a run over a whole recording, `step` a run over one hop.
+    """
+
+    def __init__(self, config: BandUNetConfig):
+        super().__init__()
+        self.config = config
+        c, low = config, config.low_bins // config.stride
+        bin_hz = torch.arange(c.low_bins, c.hop_length + 1) * (c.sample_rate / 2 / c.hop_length)
+        self.register_buffer("bands", band_matrix(bin_hz, c.high_bands), persistent=False)
+        self.stft = STFT(c.hop_length)
+        self.encode = ConvNorm(3 * 2 * c.stride, c.channels)
+        self.encoder = nn.Sequential(*(ResidualBlock(c.channels) for _ in range(c.blocks)))
+        self.gather = nn.Parameter(torch.randn(c.low_positions, low) * low**-0.5)
+        self.narrow = ConvNorm(c.channels, c.bottleneck_channels)
+        self.encode_high = nn.Linear(c.high_bands, c.high_positions * c.bottleneck_channels)
+        positions = c.low_positions + c.high_positions
+        self.position = nn.Parameter(0.1 * torch.randn(1, positions, c.bottleneck_channels))
+        width, count = c.bottleneck_channels, c.bottleneck_blocks
+        self.recurrences = nn.ModuleList(Recurrence(width, c.causal) for _ in range(count))
+        self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
+        self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
+        self.widen = ConvNorm(c.bottleneck_channels + c.channels, c.channels)
+        self.decoder = nn.Sequential(*(ResidualBlock(c.channels) for _ in range(c.blocks)))
+        self.decode = nn.Linear(c.channels, 2 * 2 * c.stride)
+        inputs = c.high_positions * c.bottleneck_channels + c.high_bands
+        self.decode_high = nn.Linear(inputs, c.high_bands)
+        with torch.no_grad():  # the untrained mask is about 1: two overlapping windows of a half
+            self.decode.weight.mul_(0.1)
+            self.decode.bias.copy_(torch.tensor([0.5, 0.0]).repeat(2 * c.stride))
+            self.decode_high.bias.fill_(2.0)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output of `run` and `step` lags their input."""
+        return self.config.hop_length
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """noisy (B, T) at config.sample_rate -> enhanced (B, T), any T of at least 1."""
+        length, hop = noisy.shape[1], self.config.hop_length
+        padded = F.pad(noisy, (0, -length % hop + hop))
+        return self.run(padded, self.initial_state(noisy))[0][:, hop : hop + length]
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """One hop (B, hop) -> the hop before it, enhanced, and the state for the next call."""
+        if not self.config.causal:
+            raise ValueError("only a causal BandUNet can run step by step: this one hears ahead")
+        return self.run(frame, state)
+
+    def initial_state(self, like: Tensor) -> State:
+        """The state before a recording; batch size, device and type are those of `like` (B, T)."""
+        c, batch = self.config, like.shape[0]
+        hop = like.new_zeros(batch, c.hop_length)
+        positions = c.low_positions + c.high_positions
+        memory = [like.new_zeros(batch, positions, r.forwards) for r in self.recurrences]
+        return (hop, hop, *memory)
+
+    def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
+        """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
+
+        noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
+        hop K - lookahead. What lies before is carried exactly; what comes after is known to the
+        backward recurrences as far as `lookahead` reaches.
+        """
+        past, tail, *memories = state
+        hop = self.config.hop_length
+        keep = noisy.shape[1] // hop - lookahead
+        spectrum = self.stft.analyse(noisy, past)
+        enhanced, memories = self.enhance(spectrum, memories, keep)
+        wave, tail = self.stft.synthesise(enhanced, tail)
+        return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, *memories)
+
+    def enhance(self, spectrum: Tensor, memories: list, keep: int) -> tuple[Tensor, list]:
+        """spectrum (B, N, bins, 2) -> its first `keep` frames enhanced, and the memories there."""
+        c = self.config
+        low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
+        bands = (high.square().sum(-1) @ (self.bands / self.bands.sum(0)) + 1e-10).pow(
+            c.compression / 2
+        )
+        skip = self.encoder(self.encode(self._features(low)).relu_())  # (B, N, F, C)
+        x = torch.matmul(self.gather.to(skip.dtype), self.narrow(skip))  # (B, N, P_low, C')
+        high_x = self.encode_high(bands).unflatten(-1, (c.high_positions, -1)).to(x.dtype)
+        x = torch.cat((x, high_x), 2) + self.position.to(x.dtype)
+        carried = []
+        for recurrence, mixer, memory in zip(self.recurrences, self.mixers, memories, strict=True):
+            x, memory = recurrence(x, memory, keep)
+            x = mixer(x)
+            carried.append(memory)
+        x, skip, spectrum, bands = x[:, :keep], skip[:, :keep], spectrum[:, :keep], bands[:, :keep]
+        x, high_x = x.split((c.low_positions, c.high_positions), 2)
+        x = torch.cat((torch.matmul(self.spread.to(x.dtype), x), skip), -1)
+        mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
+        gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
+        gains = gains.float().sigmoid() @ self.bands.repeat_interleave(2, 0).T  # re and im alike
+        low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
+        low = torch.view_as_complex(low.contiguous()) * torch.view_as_complex(mask)
+        return torch.cat((torch.view_as_real(low), high * gains.view(high.shape)), 2), carried
+
+    def _features(self, low: Tensor) -> Tensor:
+        """Low bins (B, N, bins, 2) -> overlapping windows (B, N, sub-bands, 3 x 2 x stride)."""
+        c = self.config
+        power = low.square().sum(-1, keepdim=True) + 1e-10
+        magnitude = power.pow(c.compression / 2)
+        features = torch.cat((magnitude, low * (magnitude * power.rsqrt())), -1)
+        groups = F.pad(features, (0, 0, c.stride // 2, c.stride // 2)).unflatten(2, (-1, c.stride))
+        groups = groups.flatten(3)  # (B, N, sub-bands + 1, stride * 3)
+        return torch.cat((groups[:, :, :-1], groups[:, :, 1:]), -1)
+
+    def _overlap_add(self, windows: Tensor) -> Tensor:
+        """Windows (B, N, sub-bands, 2 x stride x 2) -> complex mask (B, N, bins, 2)."""
+        first, second = windows.chunk(2, -1)
+        groups = F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))
+        bins = groups.unflatten(-1, (-1, 2)).flatten(2, 3)  # half a stride too many at either end
+        edge = self.config.stride // 2
+        return bins[:, :, edge:-edge].contiguous()

@@ -1,0 +1,176 @@
+"""Mixtures are what their record says."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from denoiser import audio
+from training import data
+from training.config import MixtureConfig
+
+PLAIN = MixtureConfig(
+    segment=64 * 768,
+    reverberant=0,
+    tilt=0,
+    band_limit=0,
+    clip=0,
+    speech_only=0,
+    noise_only=0,
+    babble=0,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Four voices at 16 kHz, three noises at 48 kHz, one room with an echo after 100 ms."""
+    root = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    for folder, count, rate in (("clean", 4, 16000), ("noise", 3, 48000)):
+        (root / folder).mkdir()
+        for n in range(count):
+            wave = 0.1 * rng.standard_normal((1, 5 * rate)).astype(np.float32)
+            audio.write(root / folder / f"{n}.wav", wave, rate)
+    echo = np.zeros((1, 48000), np.float32)
+    echo[0, [100, 100 + 4800]] = 0.9, 0.5
+    (root / "rir").mkdir()
+    audio.write(root / "rir" / "room.wav", echo, 48000)
+    return root
+
+
+@pytest.fixture(scope="module")
+def sources(corpus):
+    return data.find_sources([corpus / "clean"], [corpus / "noise"], [corpus / "rir"])[0]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return data.Store(tmp_path / "cache")
+
+
+def sound(mixtures, store, config):
+    items = [data.load(mixture, store, config) for mixture in mixtures]
+    return data.mix(items, mixtures, config, "cpu")
+
+
+def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
+    mixtures = [data.draw(sources, PLAIN, seed=3, index=index) for index in range(12)]
+    noisy, clean, _ = sound(mixtures, store, PLAIN)
+    noise = (noisy - clean).square().mean(1).sqrt()
+    snr_db = 20 * torch.log10(data.active_rms(clean)[:, 0] / noise)
+    assert snr_db.tolist() == pytest.approx([m.snr_db for m in mixtures], abs=0.01)
+    level = 20 * torch.log10(data.active_rms(clean)[:, 0])
+    free = noisy.abs().amax(1) < 0.98  # the others were turned down to stay below full scale
+    assert free.sum() >= 6
+    drawn = torch.tensor([m.level_dbfs for m in mixtures])
+    assert (level - drawn)[free].abs().max() < 0.01
+    assert (level <= drawn + 0.01).all()
+
+
+def test_the_same_seed_and_index_give_the_same_sound(sources, store):
+    config = MixtureConfig(segment=64 * 768)
+    first, again = (
+        [data.draw(sources, config, seed=1, index=index) for index in range(8)] for _ in range(2)
+    )
+    assert first == again
+    assert torch.equal(sound(first, store, config)[0], sound(again, store, config)[0])
+    assert data.draw(sources, config, seed=1, index=8) not in first
+
+
+def test_draws_cover_the_ranges_in_the_shares(sources):
+    config = MixtureConfig()
+    mixtures = [data.draw(sources, config, seed=0, index=index) for index in range(2000)]
+    snrs = [m.snr_db for m in mixtures if math.isfinite(m.snr_db)]
+    assert min(snrs) == pytest.approx(-5, abs=0.2)
+    assert max(snrs) == pytest.approx(25, abs=0.2)
+    share = {
+        "room": config.reverberant,
+        "babble": config.babble * (1 - config.speech_only),
+        "hum_hz": config.hum * (1 - config.speech_only),
+    }
+    for name, expected in share.items():
+        assert np.mean([bool(getattr(m, name)) for m in mixtures]) == pytest.approx(
+            expected, abs=0.03
+        )
+    assert np.mean([m.speech is None for m in mixtures]) == pytest.approx(0.04, abs=0.015)
+
+
+def test_speech_alone_is_its_own_target_and_noise_alone_has_a_silent_one(sources, store):
+    for config in (replace(PLAIN, speech_only=1), replace(PLAIN, noise_only=1)):
+        mixture = data.draw(sources, config, seed=0, index=0)
+        noisy, clean, _ = sound([mixture], store, config)
+        if config.speech_only:
+            assert torch.equal(noisy, clean)
+            assert clean.abs().max() > 0.01
+        else:
+            assert clean.abs().max() == 0
+            assert noisy.abs().max() > 0.01
+
+
+def test_the_target_in_a_room_keeps_the_direct_sound_and_drops_the_late_echo(sources, store):
+    config = replace(PLAIN, reverberant=1, speech_only=1)
+    mixture = data.draw(sources, config, seed=0, index=1)
+    dry = replace(mixture, room=None)
+    noisy, clean, _ = sound([mixture], store, config)
+    _, direct, _ = sound([dry], store, config)
+    clean, direct = clean / clean.norm(), direct / direct.norm()
+    assert (clean - direct).norm() < 0.01
+    late = noisy / (noisy * clean).sum() - clean
+    expected = torch.nn.functional.pad(clean, (4800, 0))[:, : clean.shape[1]]
+    assert (late * expected).sum() / expected.square().sum() == pytest.approx(0.55, abs=0.03)
+
+
+def test_a_16_khz_voice_in_48_khz_teaches_nothing_above_8_khz(sources, store):
+    mixture = data.draw(sources, PLAIN, seed=0, index=0)
+    *_, bandwidth = sound([mixture], store, PLAIN)
+    assert 7500 < bandwidth < 8500
+    limited = replace(mixture, band_limit_hz=4000.0)
+    noisy, _, bandwidth = sound([limited], store, PLAIN)
+    assert bandwidth == 24000  # nothing above 4 kHz in, nothing out: that can be learnt
+    power = torch.fft.rfft(noisy).abs().square()[0]
+    edge = round(4300 / 24000 * len(power))
+    assert power[edge:].sum() / power.sum() < 1e-6
+
+
+def test_clipping_flattens_the_noisy_side_only(sources, store):
+    mixture = replace(data.draw(sources, PLAIN, seed=0, index=0), clip=0.5, snr_db=20.0)
+    noisy, clean, _ = sound([mixture], store, PLAIN)
+    assert (noisy.abs() == noisy.abs().max()).sum() > 20
+    assert clean.abs().max() > 1.5 * noisy.abs().max()
+
+
+def test_coloured_noise_falls_as_its_exponent_says():
+    rng = np.random.default_rng(0)
+    wave = data.coloured_noise(2.0, 2**16, rng)
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    octaves = [power[2**k : 2 ** (k + 1)].mean() for k in range(4, 14)]
+    assert np.diff(10 * np.log10(octaves)).mean() == pytest.approx(-6.02, abs=0.4)
+
+
+def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
+    for n in range(100):
+        (tmp_path / f"{n}.wav").touch()
+    train, held_out = data.find_sources([tmp_path], [tmp_path], [])
+    assert (len(train.clean), len(held_out.clean)) == (98, 2)
+    assert not set(train.clean) & set(held_out.clean)
+
+
+def test_an_empty_folder_is_a_sentence(tmp_path):
+    with pytest.raises(audio.AudioError, match="No audio files in the --clean folders"):
+        data.find_sources([tmp_path], [tmp_path], [])
+
+
+def test_a_second_read_comes_from_the_cache(corpus, store):
+    path = corpus / "clean" / "0.wav"
+    first, _ = store.read(path, 0.5, 4800)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "read", None)
+        again, _ = store.read(path, 0.5, 4800)
+    assert np.array_equal(first, again)
+    assert len(first) == 4800
+    wave, rate = audio.read(path)
+    expected = audio.resample(wave, rate, 48000)[0]
+    start = (len(expected) - 4800) // 2
+    assert np.abs(first - expected[start : start + 4800]).max() < 1 / 32768

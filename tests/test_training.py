@@ -1,0 +1,172 @@
+"""The loop learns, stops, goes on and spreads over ranks as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import denoiser
+from denoiser import audio
+from denoiser.unet import BandUNet, BandUNetConfig
+from training import data, objectives, train
+from training.config import MixtureConfig, Recipe
+from training.train import Trainer
+
+CPU = torch.device("cpu")
+TOY = Recipe(
+    BandUNetConfig(channels=16, bottleneck_channels=16, blocks=1, bottleneck_blocks=1),
+    MixtureConfig(segment=16 * 768),
+    batch=4,
+    warmup_steps=10,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Tones that come and go as clean speech, hiss as noise."""
+    root = tmp_path_factory.mktemp("corpus")
+    rng, t = np.random.default_rng(0), np.arange(3 * 48000) / 48000
+    for folder in ("clean", "noise"):
+        (root / folder).mkdir()
+        for n in range(3):
+            tone = np.sin(2 * np.pi * 300 * (n + 1) * t) * (np.sin(2 * np.pi * 2 * t) > 0)
+            wave = tone if folder == "clean" else rng.standard_normal(len(t))
+            audio.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
+    return root
+
+
+@pytest.fixture
+def sources(corpus, monkeypatch):
+    monkeypatch.setattr(train, "VALIDATION_ITEMS", 1)
+    return data.find_sources([corpus / "clean"], [corpus / "noise"], [])
+
+
+def batch(items: int = 4):
+    torch.manual_seed(0)
+    clean = 0.1 * torch.sin(torch.arange(16 * 768) * 0.05).repeat(items, 1)
+    noisy = clean + 0.05 * torch.randn_like(clean)
+    return noisy, clean, torch.full((items,), 24000.0)
+
+
+def weights(trainer: Trainer) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+
+
+def test_one_batch_is_overfitted():
+    trainer = Trainer(TOY, CPU)
+    losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(50)]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_the_loss_is_its_definition():
+    """Mean squares of compressed magnitudes and complex spectra, 70 : 30, by plain autograd."""
+    torch.manual_seed(0)
+    enhanced, clean = torch.randn(2, 2, 5, 9, 2, dtype=torch.double)
+    enhanced.requires_grad_()
+    ones = torch.ones(2, 1, 9, dtype=torch.double)
+    e, c = torch.view_as_complex(enhanced), torch.view_as_complex(clean)
+    power_law = [x * x.abs() ** (0.3 - 1) for x in (e, c)]
+    magnitude = (power_law[0].abs() - power_law[1].abs()).square().mean()
+    plain = 0.7 * magnitude + 0.3 * (power_law[0] - power_law[1]).abs().square().mean()
+    closed = objectives.CompressedLoss.apply(enhanced, clean, ones, 0.3)
+    assert closed.item() == pytest.approx(plain.item(), abs=1e-8)
+    gradients = [torch.autograd.grad(loss, enhanced)[0] for loss in (plain, closed)]
+    assert (gradients[0] - gradients[1]).abs().max() < 1e-7
+
+
+def test_what_lies_above_the_recordings_bandwidth_costs_nothing():
+    model = BandUNet(TOY.model)
+    t, fade = torch.arange(16 * 768) / 48000, torch.hann_window(16 * 768)
+    clean = 0.1 * torch.sin(2 * torch.pi * 1000 * t)[None]
+    highs = clean + 0.1 * fade * torch.sin(2 * torch.pi * 14000 * t)[None]
+
+    def loss(bandwidth: float) -> float:
+        limit = torch.tensor([bandwidth])
+        return objectives.spectral_loss(model, highs, clean, limit)["loss"].item()
+
+    assert loss(8000.0) < 0.02 * loss(24000.0)  # what remains leaks from the tone into low bins
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0}
+    whole = train.train(TOY, sources, tmp_path / "whole", steps=6, **settings)
+    train.train(TOY, sources, tmp_path / "parts", steps=3, **settings)
+    parts = train.train(TOY, sources, tmp_path / "parts", steps=6, resume=True, **settings)
+    assert parts.step == whole.step == 6
+    assert (weights(parts) - weights(whole)).abs().max() < 1e-5
+    saved = [denoiser.load(tmp_path / name, "cpu").state_dict() for name in ("whole", "parts")]
+    for name, tensor in saved[0].items():
+        assert (tensor - saved[1][name]).abs().max() < 1e-5, name
+    steps = [line.split(",")[0] for line in (tmp_path / "parts/log.csv").read_text().split()]
+    assert steps == ["step", "3", "6"]
+    assert (tmp_path / "parts/curves.png").stat().st_size > 1000
+
+
+def test_the_rate_falls_to_nothing_over_the_decay(sources, tmp_path):
+    trainer = train.train(TOY, sources, tmp_path / "run", minutes=0.05, decay=1.0)
+    assert trainer.step > 1
+    assert trainer.optimisers["muon"].param_groups[0]["lr"] < 0.2 * TOY.learning_rate
+
+
+def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
+    """SIGTERM as a scheduler would send it: exit code 0, and --resume counts on from there."""
+    command = [sys.executable, "-m", "training.train", "--recipe", "band", "--decay", "0"]
+    command += ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
+    command += ["--out", str(tmp_path / "run"), "--minutes", "9"]
+    root = Path(__file__).parent.parent
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "cache").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    run.send_signal(signal.SIGTERM)
+    output = run.communicate(timeout=60)[0]
+    assert run.returncode == 0
+    assert output.startswith("step ")
+    step = int(output.split()[1])
+    short = subprocess.run(
+        [*command[:-1], "0.01", "--resume"], cwd=root, env=environment, capture_output=True
+    )
+    assert short.returncode == 0
+    assert int(short.stdout.split()[1]) > step
+
+
+def _gradients(rank: int, world: int, folder: str) -> None:
+    """One rank's part of a global batch of four; batch statistics fixed, as in evaluation."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    from training import distributed
+
+    torch.set_num_threads(1)
+    if world > 1:
+        assert distributed.start(CPU) == (rank, world)
+    trainer = Trainer(TOY, CPU)
+    trainer.model.eval()
+    noisy, clean, bandwidth = (tensor[rank::world] for tensor in batch())
+    objectives.band_objective(trainer.model, noisy, clean, bandwidth)["loss"].backward()
+    gradients = [p.grad for p in trainer.model.parameters()]
+    distributed.average(gradients)
+    torch.save(torch.cat([g.flatten() for g in gradients]), f"{folder}/{world}-{rank}")
+    distributed.stop()
+
+
+def test_two_ranks_give_the_gradients_of_one(tmp_path):
+    for world in (1, 2):
+        torch.multiprocessing.spawn(_gradients, (world, str(tmp_path)), nprocs=world)
+    alone, first, second = (torch.load(tmp_path / name) for name in ("1-0", "2-0", "2-1"))
+    assert torch.equal(first, second)
+    assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
+
+
+def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
+    folders = ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
+    arguments = [*folders, "--out", str(tmp_path / "none"), "--minutes", "1", "--resume"]
+    assert train.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("Nothing to resume in ")

@@ -1,0 +1,88 @@
+"""BandUNet as a listener would claim it: length, causality, streaming, silence."""
+
+import pytest
+import torch
+
+from denoiser.unet import BandUNet, BandUNetConfig, Scan
+
+HOP = 768
+
+
+def model(causal: bool) -> BandUNet:
+    """A network whose batch statistics and mask are no longer those of a fresh one."""
+    torch.manual_seed(0)
+    net = BandUNet(BandUNetConfig(causal=causal)).train()
+    torch.nn.init.normal_(net.decode.weight, std=0.2)
+    with torch.no_grad():
+        for _ in range(5):
+            net(0.1 * torch.randn(4, 8 * HOP))
+    return net.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("length", [1, HOP - 1, HOP, HOP + 1, 10 * HOP + 5])
+def test_output_is_as_long_as_the_input(causal, length):
+    assert model(causal)(torch.randn(2, length)).shape == (2, length)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_row_of_a_batch_is_that_row_alone(causal):
+    net, wave = model(causal), 0.1 * torch.randn(3, 20 * HOP)
+    assert (net(wave)[1:2] - net(wave[1:2])).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_silence_stays_silent(causal):
+    assert model(causal)(torch.zeros(1, 20 * HOP)).abs().max() == 0
+
+
+def test_the_causal_model_hears_one_window_ahead_and_no_more():
+    net, wave = model(True), 0.1 * torch.randn(1, 20 * HOP)
+    changed = wave.clone()
+    changed[:, 10 * HOP :] = torch.randn(1, 10 * HOP)
+    difference = (net(wave) - net(changed))[0]
+    # The change begins with hop 10; frame 10 also covers hop 9, which is the latency of a window.
+    assert difference[: 9 * HOP].abs().max() == 0
+    assert difference[10 * HOP :].abs().max() > 0
+
+
+def test_the_other_model_hears_the_future():
+    net, wave = model(False), 0.1 * torch.randn(1, 20 * HOP)
+    changed = wave.clone()
+    changed[:, 15 * HOP :] = torch.randn(1, 5 * HOP)
+    assert (net(wave) - net(changed))[0, : 5 * HOP].abs().max() > 0
+
+
+def test_step_by_step_equals_the_whole_file_one_hop_late():
+    net, wave = model(True), 0.1 * torch.randn(2, 30 * HOP)
+    state, pieces = net.initial_state(wave), []
+    for frame in torch.nn.functional.pad(wave, (0, HOP)).split(HOP, 1):
+        piece, state = net.step(frame, state)
+        pieces.append(piece)
+    assert net.delay == HOP
+    assert (torch.cat(pieces, 1)[:, HOP:] - net(wave)).abs().max() < 1e-5
+
+
+def test_only_the_causal_model_steps():
+    net = model(False)
+    with pytest.raises(ValueError, match="only a causal BandUNet"):
+        net.step(torch.zeros(1, HOP), net.initial_state(torch.zeros(1, HOP)))
+
+
+def test_folded_normalisation_equals_batch_normalisation():
+    """In evaluation the convolution carries the normalisation; PyTorch's own is the reference."""
+    conv = model(False).encoder[0].conv
+    x = torch.randn(2, 3, 32, 64)
+    plain = conv._convolve(x, conv.weight, None)
+    reference = conv.norm(plain.flatten(0, 2)).view(plain.shape)
+    assert (conv(x) - reference).abs().max() < 1e-5
+
+
+def test_scan_equals_its_definition_and_gradient():
+    g, a = (torch.rand(2, 5, 3, 2, dtype=torch.double, requires_grad=True) for _ in range(2))
+    first = torch.rand(2, 3, 2, dtype=torch.double, requires_grad=True)
+    h = first
+    for n in range(5):
+        h = a[:, n] * h + (1 - a[:, n]) * g[:, n]
+    assert (Scan.apply(g, a, first)[:, -1] - h).abs().max() < 1e-12
+    assert torch.autograd.gradcheck(Scan.apply, (g, a, first))

@@ -1,0 +1,60 @@
+"""Where a training step's time goes: python -m training.train --benchmark ..."""
+
+import itertools
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from training import data
+from training.config import Recipe
+from training.objectives import spectral_loss
+from training.train import Trainer
+
+WARM_UP, COUNTED = 4, 15  # steps
+
+
+def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.device) -> str:
+    """Median milliseconds of each part of a step, and seconds of audio learnt from in a second.
+
+    The step is the trainer's own, taken apart: spectra and network forward, loss (with the
+    spectra of both waves), all gradients, optimisers (with clipping and averaging).
+    """
+    trainer, times = Trainer(recipe, device), defaultdict(lambda: [0.0] * (WARM_UP + COUNTED))
+    model = trainer.model
+    store = data.Store(out.parent / "cache")
+    rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
+    batches = data.batches(sources, recipe.mixture, store, recipe.seed, rows, device)
+
+    @contextmanager
+    def timed(name: str):
+        begun = time.perf_counter()
+        yield
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        times[name][step] += time.perf_counter() - begun
+
+    for step in range(WARM_UP + COUNTED):
+        with timed("step"):
+            with timed("mixing"):
+                noisy, clean, bandwidth_hz = next(batches)
+            with torch.autocast(device.type, torch.bfloat16):
+                past, tail, *memories = model.initial_state(noisy)
+                with timed("spectra"):
+                    spectrum = model.stft.analyse(noisy, past)
+                with timed("network"):
+                    enhanced, _ = model.enhance(spectrum, memories, spectrum.shape[1])
+                with timed("spectra"):
+                    wave, _ = model.stft.synthesise(enhanced, tail)
+                with timed("loss"):
+                    loss = spectral_loss(model, wave, clean, bandwidth_hz)["loss"]
+            with timed("gradients"):
+                loss.backward()
+            with timed("optimisers"):
+                trainer.update(1.0)
+    medians = {name: sorted(spent[WARM_UP:])[COUNTED // 2] for name, spent in times.items()}
+    lines = [f"{name:10} {1000 * seconds:7.1f} ms" for name, seconds in medians.items()]
+    heard = recipe.batch * recipe.mixture.segment / data.SAMPLE_RATE
+    return "\n".join([*lines, f"{heard / medians['step']:.1f} s of audio a second"])

@@ -1,0 +1,49 @@
+"""The settings of a training run and the recipes that made the published weights."""
+
+from dataclasses import dataclass, field
+
+from denoiser.unet import BandUNetConfig
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """How mixtures are drawn. Shares are probabilities, ranges are drawn from evenly."""
+
+    segment: int = 192 * 768  # samples at 48 kHz: 3.07 s, a fast length for an FFT
+    snr_db: tuple[float, float] = (-5.0, 25.0)
+    level_dbfs: tuple[float, float] = (-40.0, -10.0)  # of the active speech
+    second_noise: float = 0.3
+    third_noise: float = 0.1
+    babble: float = 0.1  # three to six other voices as a noise
+    coloured: float = 0.08  # white to brown noise instead of a recording
+    hum: float = 0.05  # mains hum added
+    speech_only: float = 0.04
+    noise_only: float = 0.04
+    reverberant: float = 0.3  # of the speech, where room responses are given
+    early_seconds: float = 0.05  # reflections that stay in the target
+    tilt: float = 0.2  # equaliser on speech, and as often on noise
+    tilt_db: float = 8.0  # at most, from 100 Hz to 10 kHz
+    band_limit: float = 0.15  # noisy and clean alike
+    band_limit_hz: tuple[float, float] = (3400.0, 16000.0)
+    clip: float = 0.05
+    clip_share: tuple[float, float] = (0.2, 0.8)  # threshold as a share of the peak
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to train one model. `model` is the network's own config."""
+
+    model: BandUNetConfig
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
+    batch: int = 8  # segments a step, over all ranks together
+    learning_rate: float = 5e-3
+    warmup_steps: int = 100
+    clip_gradient: float = 5.0
+    ema: float = 0.999
+    seed: int = 1
+
+
+RECIPES = {
+    "band": Recipe(BandUNetConfig()),
+    "band-live": Recipe(BandUNetConfig(causal=True)),
+}

@@ -1,0 +1,322 @@
+"""Clean speech, noise, room responses -> noisy and clean batches: drawn, then loaded, then mixed.
+
+A mixture is first a record of what chance decided (`draw`), seeded by (seed, index), so that any
+item can be made again and neither ranks nor workers change what is heard. `load` reads its samples,
+`mix` makes sound of a batch of them on any device.
+"""
+
+import hashlib
+import math
+import os
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from denoiser import audio
+from training.config import MixtureConfig
+
+SAMPLE_RATE = 48000
+RESPONSE = 49152  # samples of a room response that are used: with a segment 2^16 x 3, a fast length
+Excerpt = tuple[Path, float]  # a file, and where in it as a share of what there is to choose from
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What chance decided for one item."""
+
+    seed: tuple[int, int]
+    speech: Excerpt | None
+    noises: tuple[tuple[Excerpt, float], ...]  # with gains in dB relative to each other
+    babble: tuple[Excerpt, ...]
+    colour: float | None  # exponent of coloured noise's power spectrum: 0 white, 2 brown
+    hum_hz: float | None
+    room: Path | None
+    snr_db: float
+    level_dbfs: float
+    tilts_db: tuple[float, float]  # of speech and noise, from 100 Hz to 10 kHz
+    band_limit_hz: float
+    clip: float  # threshold as a share of the peak; 1 leaves it alone
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that mixtures are drawn from."""
+
+    clean: list[Path]
+    noise: list[Path]
+    rooms: list[Path]
+
+
+def find_sources(clean: list, noise: list, rooms: list) -> tuple[Sources, Sources]:
+    """Folders -> sources for training and for validation: one file in fifty is never trained on.
+
+    Folders of fewer than fifty files are too small for that: both use all of them.
+    """
+    every = [audio_files(folders) for folders in (clean, noise, rooms)]
+    for files, name in zip(every[:2], ("--clean", "--noise"), strict=True):
+        if not files:
+            raise audio.AudioError(f"No audio files in the {name} folders: give others.")
+    kept, held_out = zip(*(_split(files) for files in every), strict=True)
+    return Sources(*kept), Sources(*held_out)
+
+
+def audio_files(folders: list) -> list[Path]:
+    """Every audio or video file below the folders, in a fixed order."""
+    found = {path for folder in folders for path in Path(folder).rglob("*")}
+    return sorted(path for path in found if path.suffix.lower() in audio.EXTENSIONS)
+
+
+def _split(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    shuffled = sorted(files, key=lambda path: (zlib.crc32(path.name.encode()), path))
+    count = len(files) // 50
+    return (shuffled[count:], shuffled[:count]) if count else (shuffled, shuffled)
+
+
+def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:
+    """Decide everything about item `index`; the same arguments give the same mixture."""
+    rng = np.random.default_rng((seed, index))
+
+    def happens(share: float) -> bool:
+        return rng.random() < share
+
+    def excerpt(files: list[Path]) -> Excerpt:
+        return files[rng.integers(len(files))], rng.random()
+
+    def tilt() -> float:
+        return rng.uniform(-config.tilt_db, config.tilt_db) if happens(config.tilt) else 0.0
+
+    kind = rng.random()
+    speech_only = kind < config.speech_only
+    noise_only = not speech_only and kind < config.speech_only + config.noise_only
+    recordings = 1 + happens(config.second_noise) + happens(config.third_noise)
+    noises = [(excerpt(sources.noise), rng.uniform(-10, 0)) for _ in range(recordings)]
+    babble = [excerpt(sources.clean) for _ in range(rng.integers(3, 7))]
+    coloured = happens(config.coloured)
+    return Mixture(
+        seed=(seed, index),
+        speech=None if noise_only else excerpt(sources.clean),
+        noises=() if speech_only or coloured else tuple(noises),
+        babble=tuple(babble) if happens(config.babble) and not speech_only else (),
+        colour=rng.uniform(0, 2) if coloured and not speech_only else None,
+        hum_hz=float(rng.choice((50, 60))) if happens(config.hum) and not speech_only else None,
+        room=excerpt(sources.rooms)[0] if sources.rooms and happens(config.reverberant) else None,
+        snr_db=math.inf if speech_only else rng.uniform(*config.snr_db),
+        level_dbfs=rng.uniform(*config.level_dbfs),
+        tilts_db=(tilt(), tilt()),
+        band_limit_hz=math.exp(rng.uniform(*np.log(config.band_limit_hz)))
+        if happens(config.band_limit)
+        else SAMPLE_RATE / 2,
+        clip=rng.uniform(*config.clip_share) if happens(config.clip) else 1.0,
+    )
+
+
+class Store:
+    """Recordings decoded once to 48 kHz mono 16 bit in a folder, read from there in pieces.
+
+    About 350 MB an hour of disk. Pieces are read, not mapped, so that memory stays flat however
+    many files there are. A cached file begins with the recording's bandwidth in Hz (int32).
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, path: Path, share: float, length: int) -> tuple[np.ndarray, int]:
+        """Up to `length` samples of `path` (float32), `share` of the way in, and its bandwidth."""
+        with open(self._decoded(path), "rb") as file:
+            bandwidth = int.from_bytes(file.read(4), "little")
+            samples = (os.fstat(file.fileno()).st_size - 4) // 2
+            start = int(share * max(samples - length, 0))
+            file.seek(4 + 2 * start)
+            piece = np.frombuffer(file.read(2 * length), np.int16)
+        return piece.astype(np.float32) / 32768, bandwidth
+
+    def _decoded(self, path: Path) -> Path:
+        stat = path.stat()
+        identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+        cached = self.folder / f"{hashlib.sha1(identity.encode()).hexdigest()}.s16"
+        if not cached.exists():
+            wave, rate = audio.read(path)
+            mono = audio.resample(wave.mean(0, keepdims=True), rate, SAMPLE_RATE)[0]
+            temporary = cached.with_suffix(f".{os.getpid()}")
+            with open(temporary, "wb") as file:
+                file.write(bandwidth_hz(mono).to_bytes(4, "little"))
+                file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
+            temporary.rename(cached)
+        return cached
+
+
+def bandwidth_hz(wave: np.ndarray) -> int:
+    """Frequency above which a recording (T,) at 48 kHz holds nothing: 45 dB below its 1 to 4 kHz.
+
+    Resampling and lossy coding leave a cliff that a microphone does not. A cliff above 20 kHz does
+    not count: codecs make one there by themselves.
+    """
+    n_fft = 2048
+    count = min(len(wave) // n_fft, 2000)
+    if count == 0:
+        return SAMPLE_RATE // 2
+    starts = np.linspace(0, len(wave) - n_fft, count).astype(int)
+    frames = np.stack([wave[start : start + n_fft] for start in starts]) * np.hanning(n_fft)
+    power = (np.abs(np.fft.rfft(frames)) ** 2).mean(0)
+    power = np.convolve(power, np.ones(9) / 9, "same")
+    hz = np.arange(len(power)) * SAMPLE_RATE / n_fft
+    floor = power[(hz > 1000) & (hz < 4000)].mean() * 10**-4.5
+    edge = int(hz[np.flatnonzero(power > floor)[-1]]) if (power > floor).any() else 0
+    return SAMPLE_RATE // 2 if edge > 19500 else max(edge, 3000)
+
+
+def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.ndarray]:
+    """The samples of a mixture: speech, noise (T,) float32, room response and its early part."""
+    length = config.segment
+    rng = np.random.default_rng((*mixture.seed, 1))
+    item = {"bandwidth_hz": np.float32(SAMPLE_RATE / 2), "speech": np.zeros(length, np.float32)}
+    if mixture.speech:
+        piece, bandwidth = store.read(*mixture.speech, length)
+        start = rng.integers(length - len(piece) + 1)
+        item["speech"][start : start + len(piece)] = piece
+        if bandwidth < mixture.band_limit_hz:
+            item["bandwidth_hz"] = np.float32(bandwidth)
+    noise = np.zeros(length, np.float32)
+    for excerpt, gain_db in mixture.noises:
+        noise += _unit(_fill(store.read(*excerpt, length)[0], length)) * 10 ** (gain_db / 20)
+    if mixture.babble:
+        voices = [_fill(store.read(*excerpt, length)[0], length) for excerpt in mixture.babble]
+        noise += _unit(sum(_unit(voice) for voice in voices))
+    if mixture.colour is not None:
+        noise += _unit(coloured_noise(mixture.colour, length, rng))
+    if mixture.hum_hz:
+        noise += _unit(hum(mixture.hum_hz, length, rng)) * 10 ** (rng.uniform(-10, 5) / 20)
+    item["noise"] = noise
+    if mixture.room:
+        item["room"] = room_response(store.read(mixture.room, 0.0, 2 * RESPONSE)[0])
+    return item
+
+
+def _fill(piece: np.ndarray, length: int) -> np.ndarray:
+    """Repeat a recording that is too short."""
+    return np.resize(piece, length) if len(piece) else np.zeros(length, np.float32)
+
+
+def _unit(wave: np.ndarray) -> np.ndarray:
+    return wave / (np.sqrt(np.mean(np.square(wave))) + 1e-6)
+
+
+def coloured_noise(exponent: float, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Gaussian noise whose power falls with frequency to the power of `exponent`."""
+    bins = length // 2 + 1
+    spectrum = rng.standard_normal((bins, 2)).astype(np.float32).view(np.complex64)[:, 0]
+    return np.fft.irfft(spectrum * np.arange(1, bins + 1) ** (-exponent / 2), length)
+
+
+def hum(fundamental_hz: float, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Mains hum: up to twenty harmonics, falling, with phases of their own."""
+    cycles = np.arange(length) * (2 * np.pi * fundamental_hz * rng.uniform(0.995, 1.005))
+    harmonics = range(1, rng.integers(4, 21))
+    return sum(
+        rng.random() / k**0.7 * np.sin(k * cycles / SAMPLE_RATE + rng.uniform(0, 2 * np.pi))
+        for k in harmonics
+    )
+
+
+def room_response(response: np.ndarray) -> np.ndarray:
+    """A recorded impulse response -> (RESPONSE,), beginning at the direct sound, which is 1."""
+    peak = int(np.argmax(np.abs(response)))
+    response = response[peak : peak + RESPONSE] / response[peak]
+    return np.pad(response, (0, RESPONSE - len(response))).astype(np.float32)
+
+
+def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, device) -> tuple:
+    """Loaded items -> noisy and clean (B, T), and bandwidth_hz (B,), on `device`."""
+
+    def stack(name: str, rows: list[int] | None = None) -> Tensor:
+        chosen = items if rows is None else [items[row] for row in rows]
+        return torch.from_numpy(np.stack([item[name] for item in chosen])).to(device)
+
+    speech, noise = stack("speech"), stack("noise")
+    clean = speech.clone()
+    rows = [i for i, mixture in enumerate(mixtures) if mixture.room and mixture.speech]
+    if rows:
+        speech[rows], clean[rows] = reverberate(speech[rows], stack("room", rows), config)
+    colour = torch.tensor([(*m.tilts_db, m.band_limit_hz) for m in mixtures])
+    rows = (colour[:, :2].any(1) | (colour[:, 2] < SAMPLE_RATE / 2)).nonzero()[:, 0].tolist()
+    if rows:
+        stacked = torch.stack((speech[rows], clean[rows], noise[rows]), 1)
+        speech[rows], clean[rows], noise[rows] = equalise(stacked, colour[rows]).unbind(1)
+
+    def column(name: str) -> Tensor:
+        values = [getattr(mixture, name) for mixture in mixtures]
+        return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
+
+    level, noise_level = active_rms(speech), noise.square().mean(1, keepdim=True).sqrt()
+    gain = torch.where(level > 0, level, 1) * 10 ** (-column("snr_db") / 20)
+    noise = noise * (gain / noise_level.clamp(min=1e-6))
+    noisy = speech + noise
+    level = torch.where(level > 0, level, noisy.square().mean(1, keepdim=True).sqrt())
+    gain = 10 ** (column("level_dbfs") / 20) / level.clamp(min=1e-6)
+    gain = gain.minimum(0.99 / (noisy.abs().amax(1, keepdim=True) + 1e-9))  # as a recorder would
+    threshold = noisy.abs().amax(1, keepdim=True) * column("clip") * gain
+    noisy = (noisy * gain).maximum(-threshold).minimum(threshold)
+    return noisy, clean * gain, stack("bandwidth_hz")
+
+
+def active_rms(wave: Tensor) -> Tensor:
+    """RMS (B, 1) of the 16 ms frames of (B, T) that are less than 35 dB below the loudest."""
+    power = wave.unflatten(1, (-1, 768)).square().mean(2)
+    active = power > power.amax(1, keepdim=True) * 10**-3.5
+    return ((power * active).sum(1, keepdim=True) / active.sum(1, keepdim=True).clamp(min=1)).sqrt()
+
+
+def reverberate(speech: Tensor, room: Tensor, config: MixtureConfig) -> tuple[Tensor, Tensor]:
+    """Speech (B, T) in rooms (B, RESPONSE): the whole, and the direct sound with early echoes."""
+    early = room.clone()
+    early[:, round(config.early_seconds * SAMPLE_RATE) :] = 0
+    length = speech.shape[1] + RESPONSE
+    spectrum = torch.fft.rfft(speech, length)
+    wet, dry = (
+        torch.fft.irfft(spectrum * torch.fft.rfft(response, length), length)[:, : speech.shape[1]]
+        for response in (room, early)
+    )
+    return wet, dry
+
+
+def equalise(waves: Tensor, settings: Tensor) -> Tensor:
+    """Tilt speech and noise, limit the band of both; waves (B, 3, T) are speech, clean, noise.
+
+    settings (B, 3): tilts of speech and of noise in dB from 100 Hz to 10 kHz, then the limit in Hz.
+    """
+    length = waves.shape[2]
+    hz = torch.arange(length // 2 + 1, device=waves.device) * (SAMPLE_RATE / length)
+    settings = settings.to(waves.device)
+    slope = (hz.clamp(100, 10000).log10() - 3) / 2  # -0.5 at 100 Hz, 0.5 at 10 kHz
+    tilts_db = settings[:, [0, 0, 1], None] * slope
+    edge = ((settings[:, 2:, None] * 1.05 - hz) / (settings[:, 2:, None] * 0.1)).clamp(0, 1)
+    edge = torch.where(settings[:, 2:, None] < SAMPLE_RATE / 2, edge, 1)
+    return torch.fft.irfft(torch.fft.rfft(waves) * (10 ** (tilts_db / 20) * edge), length)
+
+
+def batches(
+    sources: Sources, config: MixtureConfig, store: Store, seed: int, indices: Iterator, device
+) -> Iterator[tuple]:
+    """Lists of item indices -> (noisy, clean, bandwidth_hz); for a GPU threads load ahead."""
+
+    def loaded(batch: list[int]) -> tuple[list, list]:
+        mixtures = [draw(sources, config, seed, index) for index in batch]
+        return [load(mixture, store, config) for mixture in mixtures], mixtures
+
+    if torch.device(device).type == "cpu":
+        for batch in indices:
+            yield mix(*loaded(batch), config, device)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ahead = deque(pool.submit(loaded, next(indices)) for _ in range(2 * os.cpu_count()))
+        while True:
+            ahead.append(pool.submit(loaded, next(indices)))
+            yield mix(*ahead.popleft().result(), config, device)

@@ -1,0 +1,43 @@
+"""Ranks from torchrun's environment: start, average, stop. One process when there is none."""
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def start(device: torch.device) -> tuple[int, int]:
+    """Join the group that torchrun describes (nccl on CUDA, else gloo) -> rank, world size."""
+    if "WORLD_SIZE" not in os.environ:
+        return 0, 1
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return dist.get_rank(), dist.get_world_size()
+
+
+def average(tensors: list[Tensor]) -> None:
+    """Replace each tensor by its mean over the ranks, in one message."""
+    if not dist.is_initialized():
+        return
+    message = torch.cat([tensor.flatten().float() for tensor in tensors])
+    dist.all_reduce(message)
+    message /= dist.get_world_size()
+    for tensor, mean in zip(
+        tensors, message.split([tensor.numel() for tensor in tensors]), strict=True
+    ):
+        tensor.copy_(mean.view(tensor.shape))
+
+
+def agree(values: tuple[bool, ...], device: torch.device) -> list[bool]:
+    """Each value true on every rank as soon as it is true on one."""
+    if not dist.is_initialized():
+        return list(values)
+    flags = torch.tensor(values, dtype=torch.float32, device=device)
+    dist.all_reduce(flags, dist.ReduceOp.MAX)
+    return [bool(flag) for flag in flags.tolist()]
+
+
+def stop() -> None:
+    """Leave the group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,82 @@
+"""What each model is trained to do: objective(model, noisy, clean, bandwidth_hz) -> losses."""
+
+import torch
+from torch import Tensor
+
+from denoiser.unet import BandUNet
+
+MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of the two terms of the compressed spectral loss
+HIGH_WEIGHT = 0.3  # of the bands above 8 kHz, beside 1 for the bins below
+
+
+class CompressedLoss(torch.autograd.Function):
+    """Squared error of power-compressed spectra, with its gradient in closed form.
+
+    With compression c, u = |E|^c and v = |C|^c, and E^c = E |E|^(c-1):
+        0.7 (u - v)^2 + 0.3 |E^c - C^c|^2 = u^2 + v^2 - 1.4 u v - 0.6 Re(E^c conj(C^c)).
+    Magnitude and complex terms 70 : 30 after Braun and Tashev (2020, arXiv 2009.12286). Autograd
+    would keep a dozen spectra; the closed form needs three.
+    """
+
+    @staticmethod
+    def forward(ctx, enhanced: Tensor, clean: Tensor, weight: Tensor, c: float) -> Tensor:
+        """Spectra (B, N, F, 2), weight of each bin (B, 1, F) -> mean of weighted means."""
+        power = enhanced.square().sum(-1) + 1e-10
+        clean_power = clean.square().sum(-1) + 1e-10
+        u, v = power.pow(c / 2), clean_power.pow(c / 2)
+        scale, clean_scale = u * power.rsqrt(), v * clean_power.rsqrt()  # |X|^(c-1)
+        dot = (enhanced * clean).sum(-1).mul_(clean_scale)  # Re(E conj(C^c))
+        weight = weight / (weight.sum(-1, keepdim=True) * enhanced[..., 0].shape[:2].numel())
+        error = u.square() + v.square() - 2 * MAGNITUDE * u * v - 2 * COMPLEX * scale * dot
+        ctx.save_for_backward(enhanced, clean, power, u, v, scale, clean_scale, dot, weight)
+        ctx.c = c
+        return (error * weight).sum()
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple:
+        enhanced, clean, power, u, v, scale, clean_scale, dot, weight = ctx.saved_tensors
+        c = ctx.c
+        along = 2 * c * u * u - 2 * MAGNITUDE * c * u * v + 2 * COMPLEX * (1 - c) * scale * dot
+        weight = weight * grad
+        along = (along / power).mul_(weight)
+        across = (scale * clean_scale).mul_(weight).mul_(-2 * COMPLEX)
+        result = (enhanced * along[..., None]).addcmul_(clean, across[..., None])
+        return result, None, None, None
+
+
+def band_objective(model: BandUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
+    """`spectral_loss` of the wave that leaves the model (consistency), not of the mask's product.
+
+    noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,).
+    """
+    return spectral_loss(model, model(noisy), clean, bandwidth_hz)
+
+
+def spectral_loss(model: BandUNet, enhanced: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
+    """Compressed spectral error of a wave (B, T): below 8 kHz per bin, above per band.
+
+    Above bandwidth_hz the clean recording holds nothing that could be learnt, so nothing is asked
+    there.
+    """
+    config, stft = model.config, model.stft
+    past = clean.new_zeros(len(clean), config.hop_length)
+    estimate, target = stft.analyse(enhanced, past), stft.analyse(clean, past)
+    bin_hz = torch.arange(estimate.shape[2], device=clean.device) * (
+        config.sample_rate / 2 / config.hop_length
+    )
+    audible = (bin_hz <= bandwidth_hz[:, None]).float()[:, None]  # (B, 1, F)
+    low = config.low_bins
+    loss = CompressedLoss.apply(
+        estimate[:, :, :low], target[:, :, :low], audible[..., :low], config.compression
+    )
+    share = model.bands / model.bands.sum(0)
+    audible = (audible[..., low:] @ share > 0.99).float()
+    power = estimate[:, :, low:].square().sum(-1) @ share + 1e-10
+    target_power = target[:, :, low:].square().sum(-1) @ share + 1e-10
+    exponent = config.compression / 2
+    error = (power.pow(exponent) - target_power.pow(exponent)).square() * audible
+    high = (error.mean(1).sum(-1) / audible.sum((1, 2)).clamp(min=1)).mean()
+    return {"loss": loss + HIGH_WEIGHT * high, "low": loss.detach(), "high": high.detach()}
+
+
+OBJECTIVES = {BandUNet: band_objective}

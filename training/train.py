@@ -1,0 +1,309 @@
+"""The training loop: python -m training.train --recipe band --clean DIR --noise DIR --out runs/NAME
+
+--out holds a checkpoint that can be loaded (the averaged weights), log.csv, curves.png and
+state.safetensors, from which --resume goes on. Mixtures are numbered: a run that is stopped and
+resumed, or spread over ranks by torchrun, hears the same ones in the same order.
+"""
+
+import argparse
+import copy
+import itertools
+import json
+import math
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from denoiser import audio, checkpoint, metrics
+from training import data, distributed
+from training.config import RECIPES, Recipe
+from training.objectives import OBJECTIVES
+
+REPORT_SECONDS, VALIDATE_SECONDS = 60, 600  # state is saved with every report
+VALIDATION_ITEMS = 24
+
+
+class Trainer:
+    """All that changes during a run: weights, their moving average, optimisers, step."""
+
+    def __init__(self, recipe: Recipe, device: torch.device):
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device, self.step = recipe, device, 0
+        self.model = checkpoint.build(recipe.model).to(device).train()
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        # Muon orthogonalises matrices; kernels are held as such. One-dimensional and positional
+        # parameters are AdamW's.
+        parameters = list(self.model.parameters())
+        matrices = [p for p in parameters if p.ndim == 2]
+        rest = [p for p in parameters if p.ndim != 2]
+        self.optimisers = {
+            "muon": torch.optim.Muon(matrices, weight_decay=0, adjust_lr_fn="match_rms_adamw"),
+            "adamw": torch.optim.AdamW(rest, weight_decay=0),
+        }
+
+    def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
+        """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            losses = OBJECTIVES[type(self.model)](self.model, noisy, clean, bandwidth_hz)
+        losses["loss"].backward()
+        self.update(rate)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def update(self, rate: float) -> None:
+        """Average gradients over ranks, clip, step both optimisers, move the average."""
+        parameters = list(self.model.parameters())
+        distributed.average([p.grad for p in parameters])
+        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_gradient)
+        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.recipe.learning_rate * warm * rate
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        decay = min(self.recipe.ema, self.step / (self.step + 10))  # early on, a shorter average
+        torch._foreach_lerp_(list(self.average.parameters()), parameters, 1 - decay)
+
+    def settle(self) -> None:
+        """Bring the ranks' batch statistics together and give them to the averaged model."""
+        buffers = [b for b in self.model.buffers() if b.is_floating_point()]
+        distributed.average(buffers)
+        for target, source in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            target.copy_(source)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on, as named tensors."""
+        tensors = {"step": torch.tensor(self.step)}
+        for prefix, model in (("model", self.model), ("average", self.average)):
+            tensors |= {f"{prefix}/{k}": v.contiguous() for k, v in model.state_dict().items()}
+        for name, optimiser in self.optimisers.items():
+            for index, values in optimiser.state_dict()["state"].items():
+                tensors |= {f"{name}/{index}/{k}": v.contiguous() for k, v in values.items()}
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Undo `state`."""
+        self.step = int(tensors["step"])
+        split = [(key.split("/"), value) for key, value in tensors.items()]
+        for prefix, model in (("model", self.model), ("average", self.average)):
+            model.load_state_dict({key[1]: v for key, v in split if key[0] == prefix})
+        for name, optimiser in self.optimisers.items():
+            saved = optimiser.state_dict()
+            for key, value in split:
+                if key[0] == name:
+                    saved["state"].setdefault(int(key[1]), {})[key[2]] = value
+            optimiser.load_state_dict(saved)
+
+
+@dataclass
+class Progress:
+    """A run's log and clocks."""
+
+    out: Path
+    rows: list[dict] = field(default_factory=list)
+    minutes: float = 0.0  # spent training, over all sessions
+
+    def save(self, trainer: Trainer) -> None:
+        """Weights, resumable state and log, each replaced in one step."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(trainer.average, self.out)
+        temporary = self.out / ".state.safetensors"
+        save_file(trainer.state(), temporary, {"minutes": str(self.minutes)})
+        os.replace(temporary, self.out / "state.safetensors")
+        header = list(dict.fromkeys(key for row in self.rows for key in row))
+        lines = [",".join(str(row.get(key, "")) for key in header) for row in self.rows]
+        checkpoint.write_text(self.out / "log.csv", "\n".join([",".join(header), *lines, ""]))
+
+    def resume(self, trainer: Trainer) -> None:
+        """Go on from what `save` wrote."""
+        path = self.out / "state.safetensors"
+        if not path.exists():
+            raise checkpoint.CheckpointError(f"Nothing to resume in {self.out}: omit --resume.")
+        with safe_open(path, "pt") as file:
+            self.minutes = float(file.metadata()["minutes"])
+            trainer.restore({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+        with suppress(FileNotFoundError):
+            header, *lines = (self.out / "log.csv").read_text().splitlines()
+            for line in lines:
+                cells = zip(header.split(","), line.split(","), strict=True)
+                row = {name: json.loads(cell) for name, cell in cells if cell}
+                if row["step"] <= trainer.step:
+                    self.rows.append(row)
+
+
+def train(
+    recipe: Recipe,
+    sources: tuple[data.Sources, data.Sources],
+    out: Path,
+    *,
+    minutes: float,
+    decay: float = 0.25,
+    steps: int | None = None,
+    resume: bool = False,
+    device: torch.device | None = None,
+) -> Trainer:
+    """Train for `minutes` (or up to step `steps`), the last share `decay` with a falling rate."""
+    device = device or torch.device("cpu")
+    rank, world = distributed.start(device)
+    trainer, progress = Trainer(recipe, device), Progress(out)
+    if resume:
+        progress.resume(trainer)
+    store, stopping = data.Store(out.parent / "cache"), _stop_on_signal()
+    batch = recipe.batch
+    rows = (range(n * batch, (n + 1) * batch)[rank::world] for n in itertools.count(trainer.step))
+    batches = data.batches(sources[0], recipe.mixture, store, recipe.seed, rows, device)
+    hours = batch * recipe.mixture.segment / data.SAMPLE_RATE / 3600  # of audio in a step
+    begun = reported = validated = time.monotonic()
+    earlier, first, losses, done = progress.minutes, trainer.step, [], False
+
+    while not done:
+        left = minutes - (time.monotonic() - begun) / 60
+        rate = min(1.0, max(left, 0) / (decay * minutes)) if decay else 1.0
+        losses.append(trainer.learn(*next(batches), rate)["loss"])
+        now = time.monotonic()
+        done = left <= 0 or bool(stopping) or trainer.step == steps
+        done, report, validate = distributed.agree(
+            (done, now - reported > REPORT_SECONDS, now - validated > VALIDATE_SECONDS), device
+        )
+        if not (done or report):
+            continue
+        trainer.settle()
+        progress.minutes = earlier + (now - begun) / 60
+        row = {
+            "step": trainer.step,
+            "minutes": round(progress.minutes, 2),
+            "hours": round(trainer.step * hours, 3),
+            "rate": round(recipe.learning_rate * rate, 6),
+            "loss": round(float(torch.stack(losses).mean()), 5),
+        }
+        speed = (trainer.step - first) * hours * 3600 / (now - reported)
+        if rank == 0:
+            row |= validate_model(trainer, sources[1], store) if validate or done else {}
+            progress.rows.append(row)
+            progress.save(trainer)
+            print(line(row, speed, left), flush=True)
+        reported, first, losses = time.monotonic(), trainer.step, []
+        validated = reported if validate else validated
+    if rank == 0:
+        plot_curves(progress.rows, out / "curves.png")
+    distributed.stop()
+    return trainer
+
+
+def line(row: dict, speed: float, left: float) -> str:
+    """Progress in one line."""
+    text = (
+        f"step {row['step']}  loss {row['loss']:.4f}  rate {row['rate']:.2g}"
+        f"  {row['hours']:.1f} h heard  {speed:.0f} x real time  {max(left, 0):.0f} min left"
+    )
+    if "valid_pesq" in row:
+        text += f"  valid: SI-SDR {row['valid_si_sdr']:.2f} dB, PESQ {row['valid_pesq']:.3f}"
+    return text
+
+
+def _stop_on_signal() -> list:
+    """A list that SIGINT or SIGTERM make true: the step in hand is finished and saved."""
+    received = []
+    with suppress(ValueError):  # only the main thread may listen
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: received.append(True))
+    return received
+
+
+def validate_model(trainer: Trainer, held_out: data.Sources, store: data.Store) -> dict:
+    """Mean scores of the averaged weights on fixed mixtures of recordings held out of training."""
+    recipe = trainer.recipe
+    scores = {"valid_si_sdr": [], "valid_pesq": []}
+    for index in itertools.count():
+        if len(scores["valid_si_sdr"]) == VALIDATION_ITEMS:
+            break
+        mixture = data.draw(held_out, recipe.mixture, seed=0, index=index)
+        if mixture.speech is None or math.isinf(mixture.snr_db):
+            continue
+        item = data.load(mixture, store, recipe.mixture)
+        noisy, clean, _ = data.mix([item], [mixture], recipe.mixture, trainer.device)
+        with torch.no_grad():
+            enhanced = trainer.average(noisy)
+        pair = {"enhanced": enhanced[0].cpu().numpy(), "clean": clean[0].cpu().numpy()}
+        scores["valid_si_sdr"].append(metrics.si_sdr(**pair, sample_rate=data.SAMPLE_RATE))
+        with suppress(ValueError):  # a stretch of a recording may hold no speech
+            scores["valid_pesq"].append(metrics.pesq(**pair, sample_rate=data.SAMPLE_RATE))
+    return {name: round(float(np.mean(each)), 4) for name, each in scores.items() if each}
+
+
+def plot_curves(rows: list[dict], path: Path) -> None:
+    """Loss and validation scores over the hours heard, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    panels = figure.subplots(3, 1, sharex=True)
+    curves = (("loss", "loss"), ("valid_si_sdr", "SI-SDR, dB"), ("valid_pesq", "PESQ"))
+    for panel, (name, label) in zip(panels, curves, strict=True):
+        points = [(row["hours"], row[name]) for row in rows if name in row]
+        panel.plot(*zip(*points, strict=True), marker="." if len(points) < 50 else None)
+        panel.set_ylabel(label)
+        panel.grid(alpha=0.3)
+    panels[-1].set_xlabel("hours of audio heard")
+    figure.savefig(path, dpi=100)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser.add_argument("--recipe", choices=RECIPES, default="band")
+    for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
+        parser.add_argument(
+            f"--{name}", nargs="+", default=[], metavar="DIR", help=f"folders of {what}"
+        )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
+    parser.add_argument("--minutes", type=float, required=True, help="how long to train")
+    parser.add_argument(
+        "--decay",
+        type=float,
+        default=0.25,
+        metavar="SHARE",
+        help="last share of the minutes, in which the learning rate falls to nothing; "
+        "0 for a run that is to be resumed (default: %(default)s)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from --out")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument(
+        "--benchmark", action="store_true", help="time the parts of a step instead of training"
+    )
+    options = parser.parse_args(argv)
+    recipe = RECIPES[options.recipe]
+    try:
+        device = checkpoint.pick_device(options.device)
+        sources = data.find_sources(options.clean, options.noise, options.rir)
+        if options.benchmark:
+            from training.benchmark import benchmark
+
+            print(benchmark(recipe, sources[0], options.out, device))
+        else:
+            train(
+                recipe,
+                sources,
+                options.out,
+                minutes=options.minutes,
+                decay=options.decay,
+                resume=options.resume,
+                device=device,
+            )
+    except (audio.AudioError, checkpoint.CheckpointError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
