@@ -1,5 +1,6 @@
 # make app    the page on http://127.0.0.1:7860
 # make test   lint and tests
+# make samples  samples/denoised and images/, from the embedded weights
 # Both set up .venv by themselves. TORCH_BACKEND=cpu takes torch without CUDA (4 GB less).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ UV = $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python \
 	$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
-.PHONY: app test
+.PHONY: app test samples
 
 app: .venv/app.stamp
 	$(BIN)/python app.py
@@ -31,3 +32,9 @@ test: .venv/test.stamp
 .venv/test.stamp: .venv/app.stamp requirements-dev.txt training/requirements.txt
 	$(INSTALL) -r requirements-dev.txt
 	touch $@
+
+samples: .venv/test.stamp
+	$(BIN)/python -m denoiser denoise samples/noisy -o samples/denoised --force
+	$(BIN)/python -m denoiser plot samples/clean/air_conditioner.flac \
+		samples/noisy/air_conditioner.flac \
+		samples/denoised/air_conditioner_denoised.wav -o images

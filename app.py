@@ -30,6 +30,7 @@ CSS = """
 #head p { font-size: 1.1rem; }
 #run { align-items: stretch; }
 #foot p { font-size: 0.9rem; }
+body:not(.dark) .gradio-container { --neutral-400: #6b7280; } /* contrast of the player */
 """
 HEAD = """
 # Speech denoiser
@@ -49,7 +50,7 @@ that the noise has covered do not come back.
 def build(model) -> gr.Blocks:
     """The page around one loaded model, which every visitor shares and nobody changes."""
 
-    def denoise(recording: str, strength: float, progress=gr.Progress()) -> Iterator:  # noqa: B008
+    def denoise(recording: str, strength: float, progress=gr.Progress()) -> Iterator:
         """Take the noise out of a recording of speech.
 
         Args:
@@ -116,7 +117,7 @@ def build(model) -> gr.Blocks:
                 size="sm",
             )
         with gr.Row(elem_id="run"):
-            strength = gr.Slider(0, 1, value=1, step=0.05, label="Strength", scale=3)
+            strength = gr.Slider(0, 1, value=1, step=0.05, label="Strength", scale=3, min_width=220)
             run = gr.Button("Denoise", variant="primary", scale=3, min_width=120)
             stop = gr.Button("Stop", scale=1, min_width=90)
         enhanced = gr.Audio(

@@ -83,16 +83,19 @@ class ResidualBlock(nn.Module):
 class Scan(torch.autograd.Function):
     """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, with a hand-written gradient.
 
-    g and a are (B, N, P, C), h[-1] is (B, P, C). Autograd would record every frame; here the
-    backward recurrence d[n] += a[n+1] d[n+1] yields all gradients at once.
+    g and a are (B, N, P, C). The first channels, as many as `initial` (B, P, C') has, run forwards
+    from it; the others run backwards from zero, with h[n+1] in place of h[n-1]. Autograd would
+    record every frame; here the opposite recurrence of the gradient d, d[n] += a[n+1] d[n+1],
+    yields all gradients at once.
     """
 
     @staticmethod
     def forward(ctx, g: Tensor, a: Tensor, initial: Tensor) -> Tensor:
         h = torch.empty_like(g)
-        last = initial
-        for target, new, keep in zip(h.unbind(1), g.unbind(1), a.unbind(1), strict=True):
-            last = torch.lerp(new, last, keep, out=target)
+        for channels, order, last in _directions(h, initial):
+            frames = (x[..., channels].unbind(1)[::order] for x in (h, g, a))
+            for target, new, keep in zip(*frames, strict=True):
+                last = torch.lerp(new, last, keep, out=target)
         ctx.save_for_backward(g, a, h, initial)
         return h
 
@@ -100,11 +103,25 @@ class Scan(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         g, a, h, initial = ctx.saved_tensors
         d = grad.clone(memory_format=torch.contiguous_format)
-        slices, keeps = d.unbind(1), a.unbind(1)
-        for n in range(len(slices) - 2, -1, -1):
-            slices[n].addcmul_(keeps[n + 1], slices[n + 1])
-        before = torch.cat((initial[:, None], h[:, :-1]), 1)
-        return torch.addcmul(d, d, a, value=-1), d * (before - g), d[:, 0] * a[:, 0]
+        before = torch.empty_like(h)
+        for channels, order, last in _directions(h, initial):
+            late, keep = (x[..., channels].unbind(1)[::-order] for x in (d, a))
+            for n in range(1, len(late)):
+                late[n].addcmul_(keep[n - 1], late[n - 1])
+            here, there = (slice(1, None), slice(-1)) if order == 1 else (slice(-1), slice(1, None))
+            before[:, here, :, channels] = h[:, there, :, channels]
+            before[:, 0 if order == 1 else -1, :, channels] = last
+        first = (d[:, 0] * a[:, 0])[..., : initial.shape[-1]]
+        return d.addcmul(d, a, value=-1), before.sub_(g).mul_(d), first
+
+
+def _directions(h: Tensor, initial: Tensor) -> list[tuple[slice, int, Tensor]]:
+    """Channels, order in time, and what lies before the first frame, of each half of a scan."""
+    forwards = initial.shape[-1]
+    both = [(slice(forwards), 1, initial)]
+    if forwards < h.shape[-1]:
+        both.append((slice(forwards, None), -1, torch.zeros_like(h[:, 0, :, forwards:])))
+    return both
 
 
 class Recurrence(nn.Module):
@@ -124,14 +141,8 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         """`memory` (B, P, forwards) precedes frame 0; returns also the one after frame keep - 1."""
-        a = self.gate(x).float().sigmoid().split(self.forwards, -1)
-        g = self.candidate(x).float().split(self.forwards, -1)
-        h = Scan.apply(g[0], a[0], memory)
-        memory = h[:, keep - 1]
-        if len(g) == 2:
-            end = torch.zeros_like(g[1][:, 0])
-            h = torch.cat((h, Scan.apply(g[1].flip(1), a[1].flip(1), end).flip(1)), -1)
-        return x + self.out(h.to(x.dtype)), memory
+        h = Scan.apply(self.candidate(x).float(), self.gate(x).float().sigmoid_(), memory)
+        return x + self.out(h.to(x.dtype)), h[:, keep - 1, :, : self.forwards]
 
 
 class Mixer(nn.Module):

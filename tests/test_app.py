@@ -52,6 +52,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(model, cache):
+    app._warm_up(model)  # the first pictures on a new machine take half a minute: caches are built
     page = app.build(model)
     app.serve(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url

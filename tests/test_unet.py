@@ -78,11 +78,18 @@ def test_folded_normalisation_equals_batch_normalisation():
     assert (conv(x) - reference).abs().max() < 1e-5
 
 
-def test_scan_equals_its_definition_and_gradient():
-    g, a = (torch.rand(2, 5, 3, 2, dtype=torch.double, requires_grad=True) for _ in range(2))
-    first = torch.rand(2, 3, 2, dtype=torch.double, requires_grad=True)
-    h = first
+@pytest.mark.parametrize("forwards", [2, 3])
+def test_scan_equals_its_definition_and_gradient(forwards):
+    """Three channels, the first two forwards, the last forwards too or backwards."""
+    g, a = (torch.rand(2, 5, 3, 3, dtype=torch.double, requires_grad=True) for _ in range(2))
+    first = torch.rand(2, 3, forwards, dtype=torch.double, requires_grad=True)
+    h = Scan.apply(g, a, first)
+    past, future = first, torch.zeros(2, 3, 3 - forwards)
+    ahead, behind = slice(forwards), slice(forwards, None)
     for n in range(5):
-        h = a[:, n] * h + (1 - a[:, n]) * g[:, n]
-    assert (Scan.apply(g, a, first)[:, -1] - h).abs().max() < 1e-12
+        past = a[:, n, :, ahead] * past + (1 - a[:, n, :, ahead]) * g[:, n, :, ahead]
+        assert (h[:, n, :, ahead] - past).abs().max() < 1e-12
+    for n in reversed(range(5)):
+        future = a[:, n, :, behind] * future + (1 - a[:, n, :, behind]) * g[:, n, :, behind]
+        assert torch.allclose(h[:, n, :, behind], future, atol=1e-12)
     assert torch.autograd.gradcheck(Scan.apply, (g, a, first))

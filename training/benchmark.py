@@ -22,7 +22,7 @@ def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.de
     The step is the trainer's own, taken apart: spectra and network forward, loss (with the
     spectra of both waves), all gradients, optimisers (with clipping and averaging).
     """
-    trainer, times = Trainer(recipe, device), defaultdict(lambda: [0.0] * (WARM_UP + COUNTED))
+    trainer, times = Trainer(recipe, device), defaultdict(list)
     model = trainer.model
     store = data.Store(out.parent / "cache")
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
@@ -34,19 +34,19 @@ def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.de
         yield
         if device.type == "cuda":
             torch.cuda.synchronize()
-        times[name][step] += time.perf_counter() - begun
+        times[name].append(time.perf_counter() - begun)
 
-    for step in range(WARM_UP + COUNTED):
+    for _ in range(WARM_UP + COUNTED):
         with timed("step"):
             with timed("mixing"):
                 noisy, clean, bandwidth_hz = next(batches)
             with torch.autocast(device.type, torch.bfloat16):
                 past, tail, *memories = model.initial_state(noisy)
-                with timed("spectra"):
+                with timed("analysis"):
                     spectrum = model.stft.analyse(noisy, past)
                 with timed("network"):
                     enhanced, _ = model.enhance(spectrum, memories, spectrum.shape[1])
-                with timed("spectra"):
+                with timed("synthesis"):
                     wave, _ = model.stft.synthesise(enhanced, tail)
                 with timed("loss"):
                     loss = spectral_loss(model, wave, clean, bandwidth_hz)["loss"]

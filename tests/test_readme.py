@@ -1,0 +1,58 @@
+"""What the README says about files and commands is so."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from training import evaluate, train
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_file_map_is_the_files():
+    block = re.search(r"```\n(app\.py.*?)```", README, re.DOTALL).group(1)
+    named, folder = set(), ""
+    for line in block.splitlines():
+        name = line.split()[0]
+        if line.startswith("  "):
+            named.add(folder + name)
+        else:
+            folder = name if name.endswith("/") else ""
+            named.add(name)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    files = [f for f in listed.stdout.split() if re.match(r"(denoiser|training)/", f)]
+    assert len(files) > 15
+    assert {f for f in named if re.match(r"(denoiser|training)/.", f)} == {
+        f for f in files if f != "training/__init__.py"
+    }
+    assert all((ROOT / name).exists() for name in named)
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_links_lead_somewhere(name):
+    assert (ROOT / name).exists()
+
+
+@pytest.mark.parametrize("command", [train.main, evaluate.main])
+def test_options_named_in_the_readme_exist(command, capsys):
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    text = capsys.readouterr().out
+    for option in re.findall(rf"{command.__module__}[^`]*", README):
+        for flag in re.findall(r"--[a-z-]+", option.split("app.py")[0]):
+            assert flag in text, flag
+
+
+def test_scores_in_the_readme_are_those_of_the_metrics_file():
+    import json
+
+    results = json.loads((ROOT / "checkpoints/band/metrics.json").read_text())
+    assert evaluate.table(results) in README
+
+
+def test_the_space_installs_the_gradio_that_the_readme_names():
+    version = re.search(r"^sdk_version: (\S+)$", README, re.MULTILINE).group(1)
+    assert f"gradio=={version}" in (ROOT / "requirements.txt").read_text()
