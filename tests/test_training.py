@@ -16,7 +16,7 @@ from denoiser import audio
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import data, objectives, train
 from training.config import MixtureConfig, Recipe
-from training.train import Trainer
+from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 TOY = Recipe(

@@ -11,7 +11,7 @@ import torch
 from training import data
 from training.config import Recipe
 from training.objectives import spectral_loss
-from training.train import Trainer
+from training.trainer import Trainer
 
 WARM_UP, COUNTED = 4, 15  # steps
 

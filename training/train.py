@@ -6,7 +6,6 @@ resumed, or spread over ranks by torchrun, hears the same ones in the same order
 """
 
 import argparse
-import copy
 import itertools
 import json
 import math
@@ -22,87 +21,15 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from denoiser import audio, checkpoint, metrics
 from training import data, distributed
+from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
-from training.objectives import OBJECTIVES
+from training.trainer import Trainer
 
 REPORT_SECONDS, VALIDATE_SECONDS = 60, 600  # state is saved with every report
 VALIDATION_ITEMS = 24
-
-
-class Trainer:
-    """All that changes during a run: weights, their moving average, optimisers, step."""
-
-    def __init__(self, recipe: Recipe, device: torch.device):
-        torch.manual_seed(recipe.seed)
-        self.recipe, self.device, self.step = recipe, device, 0
-        self.model = checkpoint.build(recipe.model).to(device).train()
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        # Muon orthogonalises matrices; kernels are held as such. One-dimensional and positional
-        # parameters are AdamW's.
-        parameters = list(self.model.parameters())
-        matrices = [p for p in parameters if p.ndim == 2]
-        rest = [p for p in parameters if p.ndim != 2]
-        self.optimisers = {
-            "muon": torch.optim.Muon(matrices, weight_decay=0, adjust_lr_fn="match_rms_adamw"),
-            "adamw": torch.optim.AdamW(rest, weight_decay=0),
-        }
-
-    def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
-        """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
-        with torch.autocast(self.device.type, torch.bfloat16):
-            losses = OBJECTIVES[type(self.model)](self.model, noisy, clean, bandwidth_hz)
-        losses["loss"].backward()
-        self.update(rate)
-        return {name: value.detach() for name, value in losses.items()}
-
-    def update(self, rate: float) -> None:
-        """Average gradients over ranks, clip, step both optimisers, move the average."""
-        parameters = list(self.model.parameters())
-        distributed.average([p.grad for p in parameters])
-        torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_gradient)
-        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = self.recipe.learning_rate * warm * rate
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        decay = min(self.recipe.ema, self.step / (self.step + 10))  # early on, a shorter average
-        torch._foreach_lerp_(list(self.average.parameters()), parameters, 1 - decay)
-
-    def settle(self) -> None:
-        """Bring the ranks' batch statistics together and give them to the averaged model."""
-        buffers = [b for b in self.model.buffers() if b.is_floating_point()]
-        distributed.average(buffers)
-        for target, source in zip(self.average.buffers(), self.model.buffers(), strict=True):
-            target.copy_(source)
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, as named tensors."""
-        tensors = {"step": torch.tensor(self.step)}
-        for prefix, model in (("model", self.model), ("average", self.average)):
-            tensors |= {f"{prefix}/{k}": v.contiguous() for k, v in model.state_dict().items()}
-        for name, optimiser in self.optimisers.items():
-            for index, values in optimiser.state_dict()["state"].items():
-                tensors |= {f"{name}/{index}/{k}": v.contiguous() for k, v in values.items()}
-        return tensors
-
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Undo `state`."""
-        self.step = int(tensors["step"])
-        split = [(key.split("/"), value) for key, value in tensors.items()]
-        for prefix, model in (("model", self.model), ("average", self.average)):
-            model.load_state_dict({key[1]: v for key, v in split if key[0] == prefix})
-        for name, optimiser in self.optimisers.items():
-            saved = optimiser.state_dict()
-            for key, value in split:
-                if key[0] == name:
-                    saved["state"].setdefault(int(key[1]), {})[key[2]] = value
-            optimiser.load_state_dict(saved)
 
 
 @dataclass
@@ -286,8 +213,6 @@ def main(argv: list[str] | None = None) -> int:
         device = checkpoint.pick_device(options.device)
         sources = data.find_sources(options.clean, options.noise, options.rir)
         if options.benchmark:
-            from training.benchmark import benchmark
-
             print(benchmark(recipe, sources[0], options.out, device))
         else:
             train(
