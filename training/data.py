@@ -23,7 +23,7 @@ from denoiser import audio
 from training.config import MixtureConfig
 
 SAMPLE_RATE = 48000
-RESPONSE = 49152  # samples of a room response that are used: with a segment 2^16 x 3, a fast length
+RESPONSE = 48000  # samples of a room response that are used
 Excerpt = tuple[Path, float]  # a file, and where in it as a share of what there is to choose from
 
 
@@ -241,15 +241,7 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
         return torch.from_numpy(np.stack([item[name] for item in chosen])).to(device)
 
     speech, noise = stack("speech"), stack("noise")
-    clean = speech.clone()
-    rows = [i for i, mixture in enumerate(mixtures) if mixture.room and mixture.speech]
-    if rows:
-        speech[rows], clean[rows] = reverberate(speech[rows], stack("room", rows), config)
-    colour = torch.tensor([(*m.tilts_db, m.band_limit_hz) for m in mixtures])
-    rows = (colour[:, :2].any(1) | (colour[:, 2] < SAMPLE_RATE / 2)).nonzero()[:, 0].tolist()
-    if rows:
-        stacked = torch.stack((speech[rows], clean[rows], noise[rows]), 1)
-        speech[rows], clean[rows], noise[rows] = equalise(stacked, colour[rows]).unbind(1)
+    speech, clean, noise = coloured(speech, noise, stack, mixtures, config)
 
     def column(name: str) -> Tensor:
         values = [getattr(mixture, name) for mixture in mixtures]
@@ -267,6 +259,36 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
     return noisy, clean * gain, stack("bandwidth_hz")
 
 
+def coloured(
+    speech: Tensor, noise: Tensor, stack, mixtures: list[Mixture], config: MixtureConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rooms, tilts and band limits: speech, noise (B, T) -> speech, its target, and noise.
+
+    The target in a room is the direct sound with its early reflections. Only the rows that need a
+    filter are transformed.
+    """
+    device, length = speech.device, config.segment
+    limits = torch.tensor([m.band_limit_hz for m in mixtures], device=device)
+    tilts = torch.tensor([m.tilts_db for m in mixtures], device=device)
+    limited = limits < SAMPLE_RATE / 2
+    in_room = torch.tensor([bool(m.room and m.speech) for m in mixtures], device=device)
+    rows = (limited | (tilts[:, 1] != 0)).nonzero()[:, 0]
+    noise[rows] = filtered(noise[rows], equaliser(tilts[rows, 1], limits[rows], length))
+    rows = (limited | (tilts[:, 0] != 0) | in_room).nonzero()[:, 0]
+    clean, response = speech.clone(), equaliser(tilts[rows, 0], limits[rows], length)
+    if in_room.any():
+        room = stack("room", in_room.nonzero()[:, 0].tolist())
+        early = room.clone()
+        early[:, round(config.early_seconds * SAMPLE_RATE) :] = 0
+        dry = response[in_room[rows]] * torch.fft.rfft(early, length)
+        clean[in_room] = filtered(speech[in_room], dry)
+        response = response.to(dry.dtype)
+        response[in_room[rows]] *= torch.fft.rfft(room, length)
+    speech[rows] = filtered(speech[rows], response)
+    clean[~in_room] = speech[~in_room]
+    return speech, clean, noise
+
+
 def active_rms(wave: Tensor) -> Tensor:
     """RMS (B, 1) of the 16 ms frames of (B, T) that are less than 35 dB below the loudest."""
     power = wave.unflatten(1, (-1, 768)).square().mean(2)
@@ -274,32 +296,24 @@ def active_rms(wave: Tensor) -> Tensor:
     return ((power * active).sum(1, keepdim=True) / active.sum(1, keepdim=True).clamp(min=1)).sqrt()
 
 
-def reverberate(speech: Tensor, room: Tensor, config: MixtureConfig) -> tuple[Tensor, Tensor]:
-    """Speech (B, T) in rooms (B, RESPONSE): the whole, and the direct sound with early echoes."""
-    early = room.clone()
-    early[:, round(config.early_seconds * SAMPLE_RATE) :] = 0
-    length = speech.shape[1] + RESPONSE
-    spectrum = torch.fft.rfft(speech, length)
-    wet, dry = (
-        torch.fft.irfft(spectrum * torch.fft.rfft(response, length), length)[:, : speech.shape[1]]
-        for response in (room, early)
-    )
-    return wet, dry
+def filtered(waves: Tensor, response: Tensor) -> Tensor:
+    """Waves (B, T) through frequency responses (B, T / 2 + 1).
 
-
-def equalise(waves: Tensor, settings: Tensor) -> Tensor:
-    """Tilt speech and noise, limit the band of both; waves (B, 3, T) are speech, clean, noise.
-
-    settings (B, 3): tilts of speech and of noise in dB from 100 Hz to 10 kHz, then the limit in Hz.
+    Circular: what rings beyond the end sounds at the start, as if more had come before.
     """
-    length = waves.shape[2]
-    hz = torch.arange(length // 2 + 1, device=waves.device) * (SAMPLE_RATE / length)
-    settings = settings.to(waves.device)
+    if len(waves) == 0:  # MKL transforms no empty batch
+        return waves
+    return torch.fft.irfft(torch.fft.rfft(waves) * response, waves.shape[1])
+
+
+def equaliser(tilt_db: Tensor, limit_hz: Tensor, length: int) -> Tensor:
+    """Responses (B, length / 2 + 1): a tilt from 100 Hz to 10 kHz, nothing above the limit."""
+    hz = torch.arange(length // 2 + 1, device=tilt_db.device) * (SAMPLE_RATE / length)
     slope = (hz.clamp(100, 10000).log10() - 3) / 2  # -0.5 at 100 Hz, 0.5 at 10 kHz
-    tilts_db = settings[:, [0, 0, 1], None] * slope
-    edge = ((settings[:, 2:, None] * 1.05 - hz) / (settings[:, 2:, None] * 0.1)).clamp(0, 1)
-    edge = torch.where(settings[:, 2:, None] < SAMPLE_RATE / 2, edge, 1)
-    return torch.fft.irfft(torch.fft.rfft(waves) * (10 ** (tilts_db / 20) * edge), length)
+    limit = limit_hz[:, None]
+    edge = ((limit * 1.05 - hz) / (limit * 0.1)).clamp(0, 1)
+    edge = torch.where(limit < SAMPLE_RATE / 2, edge, 1)
+    return 10 ** (tilt_db[:, None] * slope / 20) * edge
 
 
 def batches(

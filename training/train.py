@@ -26,7 +26,7 @@ from denoiser import audio, checkpoint, metrics
 from training import data, distributed
 from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
-from training.trainer import Trainer
+from training.trainer import Trainer, keep_freed_memory
 
 REPORT_SECONDS, VALIDATE_SECONDS = 60, 600  # state is saved with every report
 VALIDATION_ITEMS = 24
@@ -209,6 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     options = parser.parse_args(argv)
     recipe = RECIPES[options.recipe]
+    keep_freed_memory()
     try:
         device = checkpoint.pick_device(options.device)
         sources = data.find_sources(options.clean, options.noise, options.rir)

@@ -1,6 +1,8 @@
 """All that changes while a model is trained, and one step of it."""
 
 import copy
+import ctypes
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -9,6 +11,19 @@ from denoiser import checkpoint
 from training import distributed
 from training.config import Recipe
 from training.objectives import OBJECTIVES
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, instead of giving it back to the kernel.
+
+    A step on a CPU allocates and frees gigabytes; faulting the pages in again was 13 % of it.
+    Nothing happens where the library is not glibc.
+    """
+    trim_threshold, mmap_max = -1, -4  # from malloc.h
+    with suppress(AttributeError, OSError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_max, 0)
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 class Trainer:
