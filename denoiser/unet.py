@@ -5,6 +5,7 @@ Features stay contiguous (B, N, F, C) from the first spectrum to the mask: with 
 convolution and matrix product runs on them in place.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +35,7 @@ class BandUNetConfig:
     bottleneck_channels: int = 64
     bottleneck_blocks: int = 3
     causal: bool = False  # True: no recurrence runs backwards in time
+    backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
 
 
 class ConvNorm(nn.Module):
@@ -128,12 +130,16 @@ class Recurrence(nn.Module):
     """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
 
     Gate and candidate are computed from the input alone, so only one multiplication a frame is
-    sequential. Unless causal, the second half of the channels runs backwards in time.
+    sequential. Unless causal, the second half of the channels runs backwards in time; their gate
+    stays below `backward_decay`, so that a limited look-ahead is enough for them.
     """
 
-    def __init__(self, channels: int, causal: bool):
+    def __init__(self, channels: int, causal: bool, backward_decay: float):
         super().__init__()
         self.forwards = channels if causal else channels // 2
+        ceiling = torch.ones(channels)
+        ceiling[self.forwards :] = backward_decay
+        self.register_buffer("ceiling", ceiling, persistent=False)
         self.gate = nn.Linear(channels, channels)
         self.candidate = nn.Linear(channels, channels, bias=False)
         self.out = ConvNorm(channels, channels)
@@ -141,7 +147,8 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         """`memory` (B, P, forwards) precedes frame 0; returns also the one after frame keep - 1."""
-        h = Scan.apply(self.candidate(x).float(), self.gate(x).float().sigmoid_(), memory)
+        gate = self.gate(x).float().sigmoid_() * self.ceiling
+        h = Scan.apply(self.candidate(x).float(), gate, memory)
         return x + self.out(h.to(x.dtype)), h[:, keep - 1, :, : self.forwards]
 
 
@@ -180,7 +187,8 @@ class BandUNet(nn.Module):
         positions = c.low_positions + c.high_positions
         self.position = nn.Parameter(0.1 * torch.randn(1, positions, c.bottleneck_channels))
         width, count = c.bottleneck_channels, c.bottleneck_blocks
-        self.recurrences = nn.ModuleList(Recurrence(width, c.causal) for _ in range(count))
+        decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
+        self.recurrences = nn.ModuleList(Recurrence(width, c.causal, decay) for _ in range(count))
         self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
         self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
         self.widen = ConvNorm(c.bottleneck_channels + c.channels, c.channels)
