@@ -1,5 +1,6 @@
 """Mixtures are what their record says."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -147,6 +148,16 @@ def test_coloured_noise_falls_as_its_exponent_says():
     power = np.abs(np.fft.rfft(wave)) ** 2
     octaves = [power[2**k : 2 ** (k + 1)].mean() for k in range(4, 14)]
     assert np.diff(10 * np.log10(octaves)).mean() == pytest.approx(-6.02, abs=0.4)
+
+
+def test_batches_loaded_ahead_are_the_same_in_the_same_order(sources, store):
+    config, rows = MixtureConfig(segment=64 * 768), [range(0, 2), range(2, 4), range(4, 6)]
+    settings = (sources, config, store, 7)
+    plain = list(data.batches(*settings, iter(rows), "cpu"))
+    endless = data.batches(*settings, itertools.chain(rows, itertools.repeat(rows[0])), "cpu", 2)
+    for expected in plain:
+        assert all(torch.equal(*pair) for pair in zip(expected, next(endless), strict=True))
+    endless.close()
 
 
 def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):

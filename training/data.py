@@ -8,6 +8,7 @@ item can be made again and neither ranks nor workers change what is heard. `load
 import hashlib
 import math
 import os
+import uuid
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -145,7 +146,7 @@ class Store:
         if not cached.exists():
             wave, rate = audio.read(path)
             mono = audio.resample(wave.mean(0, keepdims=True), rate, SAMPLE_RATE)[0]
-            temporary = cached.with_suffix(f".{os.getpid()}")
+            temporary = cached.with_suffix(f".{uuid.uuid4().hex}")
             with open(temporary, "wb") as file:
                 file.write(bandwidth_hz(mono).to_bytes(4, "little"))
                 file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
@@ -317,20 +318,30 @@ def equaliser(tilt_db: Tensor, limit_hz: Tensor, length: int) -> Tensor:
 
 
 def batches(
-    sources: Sources, config: MixtureConfig, store: Store, seed: int, indices: Iterator, device
+    sources: Sources,
+    config: MixtureConfig,
+    store: Store,
+    seed: int,
+    indices: Iterator[range],
+    device,
+    ahead: int = 0,
 ) -> Iterator[tuple]:
-    """Lists of item indices -> (noisy, clean, bandwidth_hz); for a GPU threads load ahead."""
+    """Ranges of item indices -> (noisy, clean, bandwidth_hz), mixed on `device`.
 
-    def loaded(batch: list[int]) -> tuple[list, list]:
+    `ahead` batches are loaded by threads while one is learnt from: for a GPU. On a CPU, whose
+    cores are busy with learning, 0 loads each when it is asked for.
+    """
+
+    def loaded(batch: range) -> tuple[list, list]:
         mixtures = [draw(sources, config, seed, index) for index in batch]
         return [load(mixture, store, config) for mixture in mixtures], mixtures
 
-    if torch.device(device).type == "cpu":
+    if not ahead:
         for batch in indices:
             yield mix(*loaded(batch), config, device)
         return
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ahead = deque(pool.submit(loaded, next(indices)) for _ in range(2 * os.cpu_count()))
+    with ThreadPoolExecutor(ahead) as pool:
+        waiting = deque(pool.submit(loaded, next(indices)) for _ in range(ahead))
         while True:
-            ahead.append(pool.submit(loaded, next(indices)))
-            yield mix(*ahead.popleft().result(), config, device)
+            waiting.append(pool.submit(loaded, next(indices)))
+            yield mix(*waiting.popleft().result(), config, device)

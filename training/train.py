@@ -88,7 +88,8 @@ def train(
     store, stopping = data.Store(out.parent / "cache"), _stop_on_signal()
     batch = recipe.batch
     rows = (range(n * batch, (n + 1) * batch)[rank::world] for n in itertools.count(trainer.step))
-    batches = data.batches(sources[0], recipe.mixture, store, recipe.seed, rows, device)
+    ahead = 0 if device.type == "cpu" else os.cpu_count()
+    batches = data.batches(sources[0], recipe.mixture, store, recipe.seed, rows, device, ahead)
     hours = batch * recipe.mixture.segment / data.SAMPLE_RATE / 3600  # of audio in a step
     begun = reported = validated = time.monotonic()
     earlier, first, losses, done = progress.minutes, trainer.step, [], False
