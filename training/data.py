@@ -5,10 +5,7 @@ item can be made again and neither ranks nor workers change what is heard. `load
 `mix` makes sound of a batch of them on any device.
 """
 
-import hashlib
 import math
-import os
-import uuid
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -22,8 +19,8 @@ from torch import Tensor
 
 from denoiser import audio
 from training.config import MixtureConfig
+from training.store import SAMPLE_RATE, Store
 
-SAMPLE_RATE = 48000
 RESPONSE = 48000  # samples of a room response that are used
 Excerpt = tuple[Path, float]  # a file, and where in it as a share of what there is to choose from
 
@@ -116,62 +113,6 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
         else SAMPLE_RATE / 2,
         clip=rng.uniform(*config.clip_share) if happens(config.clip) else 1.0,
     )
-
-
-class Store:
-    """Recordings decoded once to 48 kHz mono 16 bit in a folder, read from there in pieces.
-
-    About 350 MB an hour of disk. Pieces are read, not mapped, so that memory stays flat however
-    many files there are. A cached file begins with the recording's bandwidth in Hz (int32).
-    """
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def read(self, path: Path, share: float, length: int) -> tuple[np.ndarray, int]:
-        """Up to `length` samples of `path` (float32), `share` of the way in, and its bandwidth."""
-        with open(self._decoded(path), "rb") as file:
-            bandwidth = int.from_bytes(file.read(4), "little")
-            samples = (os.fstat(file.fileno()).st_size - 4) // 2
-            start = int(share * max(samples - length, 0))
-            file.seek(4 + 2 * start)
-            piece = np.frombuffer(file.read(2 * length), np.int16)
-        return piece.astype(np.float32) / 32768, bandwidth
-
-    def _decoded(self, path: Path) -> Path:
-        stat = path.stat()
-        identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        cached = self.folder / f"{hashlib.sha1(identity.encode()).hexdigest()}.s16"
-        if not cached.exists():
-            wave, rate = audio.read(path)
-            mono = audio.resample(wave.mean(0, keepdims=True), rate, SAMPLE_RATE)[0]
-            temporary = cached.with_suffix(f".{uuid.uuid4().hex}")
-            with open(temporary, "wb") as file:
-                file.write(bandwidth_hz(mono).to_bytes(4, "little"))
-                file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
-            temporary.rename(cached)
-        return cached
-
-
-def bandwidth_hz(wave: np.ndarray) -> int:
-    """Frequency above which a recording (T,) at 48 kHz holds nothing: 45 dB below its 1 to 4 kHz.
-
-    Resampling and lossy coding leave a cliff that a microphone does not. A cliff above 20 kHz does
-    not count: codecs make one there by themselves.
-    """
-    n_fft = 2048
-    count = min(len(wave) // n_fft, 2000)
-    if count == 0:
-        return SAMPLE_RATE // 2
-    starts = np.linspace(0, len(wave) - n_fft, count).astype(int)
-    frames = np.stack([wave[start : start + n_fft] for start in starts]) * np.hanning(n_fft)
-    power = (np.abs(np.fft.rfft(frames)) ** 2).mean(0)
-    power = np.convolve(power, np.ones(9) / 9, "same")
-    hz = np.arange(len(power)) * SAMPLE_RATE / n_fft
-    floor = power[(hz > 1000) & (hz < 4000)].mean() * 10**-4.5
-    edge = int(hz[np.flatnonzero(power > floor)[-1]]) if (power > floor).any() else 0
-    return SAMPLE_RATE // 2 if edge > 19500 else max(edge, 3000)
 
 
 def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.ndarray]:
