@@ -19,9 +19,14 @@ from pathlib import Path
 
 import gradio as gr
 
+spaces = None
+if os.environ.get("SPACES_ZERO_GPU"):  # a Space whose GPU is lent to one call at a time
+    import spaces  # before torch, which it changes
+
 SAMPLES = Path(__file__).parent / "samples" / "noisy"
 KEPT_MINUTES = 60
 QUEUE_PLACES = 32
+LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
 MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 CSS = """
@@ -47,8 +52,9 @@ that the noise has covered do not come back.
 """
 
 
-def build(model) -> gr.Blocks:
+def build(model, notice: str | None = None) -> gr.Blocks:
     """The page around one loaded model, which every visitor shares and nobody changes."""
+    borrowed = _on_borrowed_gpu(model) if spaces else None
 
     def denoise(recording: str, strength: float, progress=gr.Progress()) -> Iterator:
         """Take the noise out of a recording of speech.
@@ -62,7 +68,7 @@ def build(model) -> gr.Blocks:
             A WAV file, `<stem>_denoised.wav`, with the rate, channels, level and length of the
             recording.
         """
-        from denoiser.audio import AudioError
+        from denoiser.audio import AudioError, info
         from denoiser.offline import denoise_file
 
         if not recording:
@@ -74,7 +80,10 @@ def build(model) -> gr.Blocks:
         start, finished = time.monotonic(), False
         try:
             yield None  # at once: before its first yield Gradio cannot stop a generator
-            steps = denoise_file(model, recording, str(target), strength=strength)
+            if borrowed and info(recording).seconds > LONG_SECONDS:
+                steps = borrowed(recording, str(target), strength)
+            else:
+                steps = denoise_file(model, recording, str(target), strength=strength)
             with contextlib.closing(steps):
                 for fraction in steps:
                     progress(fraction, desc=_remaining(time.monotonic() - start, fraction))
@@ -90,6 +99,8 @@ def build(model) -> gr.Blocks:
     cleaning = (60, 60 * (KEPT_MINUTES - 1))  # seconds: how often, how old
     with gr.Blocks(title="Speech denoiser", delete_cache=cleaning) as page:
         gr.Markdown(HEAD, elem_id="head")
+        if notice:
+            gr.Markdown(f"**Please note.** {notice}", elem_id="notice")
         recording = gr.Audio(
             label="Your recording",
             sources=["upload", "microphone"],
@@ -161,6 +172,24 @@ def serve(page: gr.Blocks, **where) -> None:
     page.launch(run_history=False, ssr_mode=False, theme=theme, css=CSS, **where)
 
 
+def _on_borrowed_gpu(model):
+    """denoise_file in ZeroGPU's process, on a copy of the model; its duration is reserved first."""
+    import copy
+
+    from denoiser import audio, offline
+
+    twin = copy.deepcopy(model).to("cuda")
+
+    def seconds(source: str, target: str, strength: float) -> int:
+        return min(120, 20 + round(audio.info(source).seconds / 50))
+
+    @spaces.GPU(duration=seconds)
+    def run(source: str, target: str, strength: float) -> Iterator[float]:
+        yield from offline.denoise_file(twin, source, target, strength=strength)
+
+    return run
+
+
 def _pictures(recording: str, enhanced: str) -> tuple[tuple[str, str], gr.Column]:
     from denoiser import plot
 
@@ -213,19 +242,41 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--share", action="store_true", help="also open a public link, through Gradio's relay"
     )
     parser.add_argument(
-        "--model", metavar="FOLDER", help="checkpoint folder (default: checkpoints/band)"
+        "--model",
+        default=os.environ.get("DENOISER_MODEL") or None,
+        metavar="FOLDER|OWNER/NAME[@REVISION]",
+        help="checkpoint here or on the Hugging Face Hub (default: $DENOISER_MODEL, otherwise "
+        "checkpoints/band)",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    # On ZeroGPU there is no GPU outside a lent call, though torch says so
+    device = "cpu" if spaces else "auto"
+    parser.add_argument(
+        "--device", default=device, help=f"auto, cpu, cuda or mps (default: {device})"
+    )
     return parser.parse_args(argv)
+
+
+def _load(source: str | None, device: str) -> tuple:
+    """The model, and a notice if it may not be what was asked for because the Hub is away."""
+    import denoiser
+    from denoiser import hub
+
+    try:
+        folder, notice = hub.fetch(source)
+    except hub.Unreachable as error:
+        folder, _ = hub.fetch(None)
+        notice = f"{error} This page runs with the weights that it came with, not with {source}."
+    if notice:
+        print(f"app.py: {notice}", file=sys.stderr)
+    return denoiser.load(folder, device=device), notice
 
 
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
-    import denoiser
     from denoiser.checkpoint import CheckpointError
 
     try:
-        model = denoiser.load(args.model, device=args.device)
+        model, notice = _load(args.model, args.device)
     except CheckpointError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 1
@@ -235,7 +286,8 @@ def main(argv: list[str] | None = None) -> int:
         os.environ["GRADIO_TEMP_DIR"] = cache  # a stopped server leaves nobody's audio behind
         try:
             # Host and port of None: GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, as a Space sets them
-            serve(build(model), server_name=args.host, server_port=args.port, share=args.share)
+            page = build(model, notice)
+            serve(page, server_name=args.host, server_port=args.port, share=args.share)
         except OSError as error:
             print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
             return 1

@@ -28,6 +28,7 @@ def save(model: torch.nn.Module, folder) -> None:
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     temporary = folder / ".model.safetensors"
     save_file(weights, temporary)
+    temporary.chmod(0o644)  # safetensors lets only the owner read
     os.replace(temporary, folder / "model.safetensors")
 
 
@@ -39,14 +40,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 def load(source=None, device: str = "auto") -> torch.nn.Module:
-    """A folder with a checkpoint (None: the embedded default) -> the model, ready to denoise.
+    """A folder, "owner/name" or "owner/name@revision" on the Hub -> the model, ready to denoise.
 
-    device "auto" is CUDA, then MPS, then the CPU. Raises CheckpointError in one sentence.
+    None is the embedded default; what else a source may be, `hub.fetch` says. device "auto" is
+    CUDA, then MPS, then the CPU. Raises CheckpointError in one sentence.
     """
-    folder = Path(source) if source else DEFAULT
+    from denoiser import hub
+
+    folder, notice = hub.fetch(source)
+    if notice:
+        hub.log.warning(notice)
     if not folder.is_dir():
         raise CheckpointError(f"No checkpoint at {folder}: give a folder that holds config.json.")
-    model = _read_config(folder / "config.json")
+    model = read_config(folder / "config.json")
     path = folder / "model.safetensors"
     try:
         weights = load_file(path)
@@ -64,7 +70,7 @@ def build(config) -> torch.nn.Module:
     return next(model for model, kind in MODELS.values() if type(config) is kind)(config)
 
 
-def _read_config(path: Path) -> torch.nn.Module:
+def read_config(path: Path) -> torch.nn.Module:
     """config.json -> an untrained model of that shape."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))

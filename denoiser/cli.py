@@ -1,4 +1,4 @@
-"""The command line: `python -m denoiser denoise | plot`. It only translates.
+"""The command line: `python -m denoiser denoise | plot | publish`. It only translates.
 
 A user error is one sentence on stderr and exit code 1 (2 for a wrong option, by argparse). What
 is heavy is imported inside the functions, so that `--help` is quick.
@@ -7,6 +7,7 @@ is heavy is imported inside the functions, so that `--help` is quick.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -46,7 +47,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder for the results (default: beside each file)",
     )
     denoise.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="checkpoint (default: the embedded one)"
+        "--model",
+        default=os.environ.get("DENOISER_MODEL") or None,
+        metavar="FOLDER|OWNER/NAME[@REVISION]",
+        help="checkpoint here or on the Hugging Face Hub (default: $DENOISER_MODEL, otherwise "
+        "the embedded one)",
     )
     denoise.add_argument(
         "--strength", type=_strength, default=1.0, metavar="0..1", help="1: all the noise, 0: none"
@@ -66,7 +71,31 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder for waveforms.png and spectrograms.png",
     )
+    _add_publish(commands)
     return parser
+
+
+def _add_publish(commands) -> None:
+    publish = commands.add_parser(
+        "publish",
+        help="send a checkpoint, or this checkout as a Space, to the Hugging Face Hub",
+        usage="%(prog)s FOLDER OWNER/NAME [options]\n       %(prog)s --space OWNER/NAME [options]",
+        description="Sends one commit; what is there already is not sent again. The token is the "
+        "one of `hf auth login`, or HF_TOKEN.",
+    )
+    publish.set_defaults(run=_publish, parser=publish)
+    publish.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="a folder with config.json"
+    )
+    publish.add_argument("name", nargs="?", metavar="OWNER/NAME", help="its name on the Hub")
+    publish.add_argument(
+        "--space",
+        metavar="OWNER/NAME",
+        help="publish the files that git tracks here as this Space; others there are removed",
+    )
+    publish.add_argument("--private", action="store_true", help="for you only, if it is new")
+    publish.add_argument("--revision", metavar="BRANCH", help="of a model (default: main)")
+    publish.add_argument("--dry-run", action="store_true", help="list the files and send nothing")
 
 
 def _strength(text: str) -> float:
@@ -204,4 +233,29 @@ def _plot(arguments: argparse.Namespace) -> int:
     for figure, name in zip(figures, ("waveforms.png", "spectrograms.png"), strict=True):
         figure.savefig(arguments.out / name)
         print(arguments.out / name)
+    return 0
+
+
+# ---- publish
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    space = arguments.space is not None
+    if space == (arguments.name is not None) or (
+        space and (arguments.folder or arguments.revision)
+    ):
+        arguments.parser.error("give FOLDER and OWNER/NAME, or only --space OWNER/NAME")
+    from denoiser import publish
+    from denoiser.checkpoint import CheckpointError
+
+    options = {"private": arguments.private, "dry_run": arguments.dry_run}
+    try:
+        if space:
+            print(publish.publish_space(arguments.space, **options))
+        else:
+            revision = arguments.revision or "main"
+            print(publish.publish(arguments.folder, arguments.name, revision=revision, **options))
+    except CheckpointError as error:
+        _say(error)
+        return 1
     return 0
