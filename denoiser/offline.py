@@ -13,7 +13,7 @@ import torch
 
 from denoiser import audio
 
-CHUNK_SECONDS = 30.0
+CHUNK_SECONDS = 20.0
 LOOKAHEAD_SECONDS = 4.0  # four times the longest backward memory of BandUNet
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4
