@@ -155,12 +155,12 @@ def test_bad_input_gets_one_sentence_and_the_page_goes_on(client, noisy, tmp_pat
 
 @pytest.fixture
 def slow(monkeypatch):
-    """Two seconds more for every chunk, in steps of a tenth."""
+    """Half a minute more for every chunk, in steps of a tenth: time to see it and to stop it."""
     quick = offline.denoise_file
 
     def denoise_file(*args, **settings):
         for fraction in quick(*args, **settings):
-            for _ in range(20):
+            for _ in range(300):
                 time.sleep(0.1)
                 yield fraction
 
