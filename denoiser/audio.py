@@ -67,6 +67,17 @@ class Info:
     subtype: str  # of a WAV that keeps the bit depth: PCM_16, PCM_24 or FLOAT
 
 
+def find(folder: Path) -> list[Path]:
+    """Audio and video files in a folder and those below it, sorted."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in EXTENSIONS
+        and not path.name.startswith(".")  # macOS keeps ._name.wav beside name.wav
+        and path.is_file()
+    )
+
+
 # ---- reading
 
 

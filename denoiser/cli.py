@@ -195,17 +195,10 @@ def _jobs(files: list[Path], out: Path | None, force: bool) -> tuple[list[tuple[
 
 
 def _search(folder: Path) -> list[Path]:
-    """Audio and video files in a folder and those below it, without our own results."""
-    from denoiser.audio import EXTENSIONS
+    """What a folder holds, without our own results."""
+    from denoiser import audio
 
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not path.stem.endswith(ENDING)
-        and not path.name.startswith(".")  # macOS keeps ._name.wav beside name.wav
-        and path.is_file()
-    )
+    return [path for path in audio.find(folder) if not path.stem.endswith(ENDING)]
 
 
 # ---- plot

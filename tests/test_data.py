@@ -168,9 +168,26 @@ def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
     assert not set(train.clean) & set(held_out.clean)
 
 
-def test_an_empty_folder_is_a_sentence(tmp_path):
-    with pytest.raises(audio.AudioError, match="No audio files in the --clean folders"):
-        data.find_sources([tmp_path], [tmp_path], [])
+def test_a_folder_without_audio_is_named(tmp_path, corpus):
+    with pytest.raises(audio.AudioError, match=f"no audio in the folder {tmp_path}"):
+        data.find_sources([corpus / "clean", tmp_path], [corpus / "noise"], [])
+    with pytest.raises(audio.AudioError, match="give --clean and --noise"):
+        data.find_sources([corpus / "clean"], [], [])
+
+
+def test_an_unreadable_recording_is_named_once_and_counts_as_silence(tmp_path, store, capsys):
+    (tmp_path / "letter.wav").write_text("This is no sound.")
+    for _ in range(2):
+        piece, bandwidth = store.read(tmp_path / "letter.wav", 0.5, 1000)
+        assert (len(piece), bandwidth) == (0, 24000)
+    assert capsys.readouterr().err.count(f"{tmp_path / 'letter.wav'} counts as silence: ") == 1
+
+
+def test_a_silent_room_is_no_room(sources, store, tmp_path):
+    audio.write(tmp_path / "silent.wav", np.zeros((1, 4800), np.float32), 48000)
+    mixture = data.draw(sources, PLAIN, seed=0, index=0)
+    noisy, *_ = sound([replace(mixture, room=tmp_path / "silent.wav")], store, PLAIN)
+    assert torch.equal(noisy, sound([mixture], store, PLAIN)[0])
 
 
 def test_a_second_read_comes_from_the_cache(corpus, store):

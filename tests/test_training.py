@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 import denoiser
 from denoiser import audio
+from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import data, objectives, train
 from training.config import MixtureConfig, Recipe
@@ -127,15 +129,15 @@ def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
         time.sleep(0.2)
     time.sleep(3)
     run.send_signal(signal.SIGTERM)
-    output = run.communicate(timeout=60)[0]
+    first, last = run.communicate(timeout=60)[0].splitlines()
     assert run.returncode == 0
-    assert output.startswith("step ")
-    step = int(output.split()[1])
-    short = subprocess.run(
-        [*command[:-1], "0.01", "--resume"], cwd=root, env=environment, capture_output=True
-    )
-    assert short.returncode == 0
-    assert int(short.stdout.split()[1]) > step
+    assert first == "3 recordings of speech, 3 of noise, 0 rooms"
+    step = int(last.split()[1])
+    minutes = float((tmp_path / "run/log.csv").read_text().split()[-1].split(",")[1]) + 0.03
+    again = [*command[:-1], str(minutes), "--resume"]
+    more = subprocess.run(again, cwd=root, env=environment, capture_output=True, text=True)
+    assert more.returncode == 0
+    assert int(more.stdout.splitlines()[1].split()[1]) > step
 
 
 def _gradients(rank: int, world: int, folder: str) -> None:
@@ -146,7 +148,7 @@ def _gradients(rank: int, world: int, folder: str) -> None:
 
     torch.set_num_threads(1)
     if world > 1:
-        assert distributed.start(CPU) == (rank, world)
+        assert distributed.start(CPU) == (rank, world, CPU)
     trainer = Trainer(TOY, CPU)
     trainer.model.eval()
     noisy, clean, bandwidth = (tensor[rank::world] for tensor in batch())
@@ -163,6 +165,34 @@ def test_two_ranks_give_the_gradients_of_one(tmp_path):
     alone, first, second = (torch.load(tmp_path / name) for name in ("1-0", "2-0", "2-1"))
     assert torch.equal(first, second)
     assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
+
+
+def test_a_run_is_not_overwritten_nor_resumed_as_another_model(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0, "steps": 1}
+    train.train(TOY, sources, tmp_path / "run", **settings)
+    before = (tmp_path / "run/state.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="holds a run: give --resume"):
+        train.train(TOY, sources, tmp_path / "run", **settings)
+    other = replace(TOY, model=replace(TOY.model, causal=True))
+    with pytest.raises(CheckpointError, match="is of another model"):
+        train.train(other, sources, tmp_path / "run", resume=True, **settings)
+    (tmp_path / "run/state.safetensors").write_bytes(before[:1000])
+    with pytest.raises(CheckpointError, match="state.safetensors cannot be read"):
+        train.train(TOY, sources, tmp_path / "run", resume=True, **settings)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "learn", lambda *_: {"loss": torch.tensor(float("nan"))})
+    with pytest.raises(CheckpointError, match="The loss is no number"):
+        train.train(TOY, sources, tmp_path / "run", minutes=0.001)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--minutes", "0"), ("--decay", "1.5")])
+def test_settings_out_of_range_are_refused(option, value, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--out", "x", option, value])
+    assert value in capsys.readouterr().err
 
 
 def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):

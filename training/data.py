@@ -57,18 +57,22 @@ def find_sources(clean: list, noise: list, rooms: list) -> tuple[Sources, Source
 
     Folders of fewer than fifty files are too small for that: both use all of them.
     """
+    if not clean or not noise:
+        raise audio.AudioError("Training needs speech and noise: give --clean and --noise folders.")
     every = [audio_files(folders) for folders in (clean, noise, rooms)]
-    for files, name in zip(every[:2], ("--clean", "--noise"), strict=True):
-        if not files:
-            raise audio.AudioError(f"No audio files in the {name} folders: give others.")
     kept, held_out = zip(*(_split(files) for files in every), strict=True)
     return Sources(*kept), Sources(*held_out)
 
 
 def audio_files(folders: list) -> list[Path]:
-    """Every audio or video file below the folders, in a fixed order."""
-    found = {path for folder in folders for path in Path(folder).rglob("*")}
-    return sorted(path for path in found if path.suffix.lower() in audio.EXTENSIONS)
+    """Every audio or video file below the folders, in a fixed order; each folder must hold some."""
+    found = set()
+    for folder in folders:
+        files = audio.find(Path(folder))
+        if not files:
+            raise audio.AudioError(f"There is no audio in the folder {folder}: give another.")
+        found.update(files)
+    return sorted(found)
 
 
 def _split(files: list[Path]) -> tuple[list[Path], list[Path]]:
@@ -137,8 +141,10 @@ def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.
     if mixture.hum_hz:
         noise += _unit(hum(mixture.hum_hz, length, rng)) * 10 ** (rng.uniform(-10, 5) / 20)
     item["noise"] = noise
-    if mixture.room:
-        item["room"] = room_response(store.read(mixture.room, 0.0, 2 * RESPONSE)[0])
+    if mixture.room and mixture.speech:
+        response = store.read(mixture.room, 0.0, 2 * RESPONSE)[0]
+        if response.any():
+            item["room"] = room_response(response)
     return item
 
 
@@ -183,7 +189,9 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
         return torch.from_numpy(np.stack([item[name] for item in chosen])).to(device)
 
     speech, noise = stack("speech"), stack("noise")
-    speech, clean, noise = coloured(speech, noise, stack, mixtures, config)
+    in_room = torch.tensor(["room" in item for item in items], device=device)
+    room = stack("room", in_room.nonzero()[:, 0].tolist()) if in_room.any() else None
+    speech, clean, noise = coloured(speech, noise, in_room, room, mixtures, config)
 
     def column(name: str) -> Tensor:
         values = [getattr(mixture, name) for mixture in mixtures]
@@ -202,24 +210,27 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
 
 
 def coloured(
-    speech: Tensor, noise: Tensor, stack, mixtures: list[Mixture], config: MixtureConfig
+    speech: Tensor,
+    noise: Tensor,
+    in_room: Tensor,
+    room: Tensor | None,
+    mixtures: list[Mixture],
+    config: MixtureConfig,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rooms, tilts and band limits: speech, noise (B, T) -> speech, its target, and noise.
 
-    The target in a room is the direct sound with its early reflections. Only the rows that need a
-    filter are transformed.
+    `room` holds the responses of the rows that in_room (B,) marks. The target there is the direct
+    sound with its early reflections. Only the rows that need a filter are transformed.
     """
     device, length = speech.device, config.segment
     limits = torch.tensor([m.band_limit_hz for m in mixtures], device=device)
     tilts = torch.tensor([m.tilts_db for m in mixtures], device=device)
     limited = limits < SAMPLE_RATE / 2
-    in_room = torch.tensor([bool(m.room and m.speech) for m in mixtures], device=device)
     rows = (limited | (tilts[:, 1] != 0)).nonzero()[:, 0]
     noise[rows] = filtered(noise[rows], equaliser(tilts[rows, 1], limits[rows], length))
     rows = (limited | (tilts[:, 0] != 0) | in_room).nonzero()[:, 0]
     clean, response = speech.clone(), equaliser(tilts[rows, 0], limits[rows], length)
-    if in_room.any():
-        room = stack("room", in_room.nonzero()[:, 0].tolist())
+    if room is not None:
         early = room.clone()
         early[:, round(config.early_seconds * SAMPLE_RATE) :] = 0
         dry = response[in_room[rows]] * torch.fft.rfft(early, length)

@@ -7,12 +7,18 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-def start(device: torch.device) -> tuple[int, int]:
-    """Join the group that torchrun describes (nccl on CUDA, else gloo) -> rank, world size."""
+def start(device: torch.device) -> tuple[int, int, torch.device]:
+    """Join the group that torchrun describes -> rank, world size and this rank's device.
+
+    nccl and a GPU for each rank on CUDA, otherwise gloo.
+    """
     if "WORLD_SIZE" not in os.environ:
-        return 0, 1
+        return 0, 1, device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return dist.get_rank(), dist.get_world_size()
+    return dist.get_rank(), dist.get_world_size(), device
 
 
 def average(tensors: list[Tensor]) -> None:

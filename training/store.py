@@ -1,7 +1,9 @@
 """Recordings of any kind, decoded once, read in pieces."""
 
 import hashlib
+import itertools
 import os
+import sys
 import uuid
 from pathlib import Path
 
@@ -16,7 +18,8 @@ class Store:
     """Recordings decoded once to 48 kHz mono 16 bit in a folder, read from there in pieces.
 
     About 350 MB an hour of disk. Pieces are read, not mapped, so that memory stays flat however
-    many files there are. A cached file begins with the recording's bandwidth in Hz (int32).
+    many files there are. A cached file begins with the recording's bandwidth in Hz (int32). A file
+    that cannot be read is named once and then counts as a recording without samples.
     """
 
     def __init__(self, folder: Path):
@@ -38,18 +41,36 @@ class Store:
         identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
         cached = self.folder / f"{hashlib.sha1(identity.encode()).hexdigest()}.s16"
         if not cached.exists():
-            wave, rate = audio.read(path)
-            mono = audio.resample(wave.mean(0, keepdims=True), rate, SAMPLE_RATE)[0]
             temporary = cached.with_suffix(f".{uuid.uuid4().hex}")
-            with open(temporary, "wb") as file:
-                file.write(bandwidth_hz(mono).to_bytes(4, "little"))
-                file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
+            try:
+                _decode(path, temporary)
+            except audio.AudioError as error:
+                temporary.write_bytes((SAMPLE_RATE // 2).to_bytes(4, "little"))
+                print(f"{path} counts as silence: {error}", file=sys.stderr)
             temporary.rename(cached)
         return cached
 
 
+def _decode(path: Path, target: Path) -> None:
+    """A recording of any length -> its bandwidth and its mono samples at 48 kHz in a file."""
+    resampler = audio.Resampler(audio.info(path).sample_rate, SAMPLE_RATE, 1)
+    nothing = np.zeros((1, 0), np.float32)
+    with open(target, "wb") as file:
+        file.write(bytes(4))
+        for block in itertools.chain(audio.blocks(path), [None]):
+            if block is None:
+                mono = resampler.push(nothing, last=True)
+            else:
+                mono = resampler.push(block.mean(0, keepdims=True))
+            file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
+    if target.stat().st_size > 4:
+        with open(target, "r+b") as file:
+            samples = np.memmap(target, "<i2", "r", offset=4)
+            file.write(bandwidth_hz(samples).to_bytes(4, "little"))
+
+
 def bandwidth_hz(wave: np.ndarray) -> int:
-    """Frequency above which a recording (T,) at 48 kHz holds nothing: 45 dB below its 1 to 4 kHz.
+    """Frequency above which a wave (T,) at 48 kHz holds nothing: 45 dB below its 1 to 4 kHz.
 
     Resampling and lossy coding leave a cliff that a microphone does not. A cliff above 20 kHz does
     not count: codecs make one there by themselves.

@@ -14,12 +14,12 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from denoiser import audio, checkpoint, metrics
@@ -45,7 +45,8 @@ class Progress:
         self.out.mkdir(parents=True, exist_ok=True)
         checkpoint.save(trainer.average, self.out)
         temporary = self.out / ".state.safetensors"
-        save_file(trainer.state(), temporary, {"minutes": str(self.minutes)})
+        about = {"minutes": str(self.minutes), "model": json.dumps(asdict(trainer.recipe.model))}
+        save_file(trainer.state(), temporary, about)
         os.replace(temporary, self.out / "state.safetensors")
         header = list(dict.fromkeys(key for row in self.rows for key in row))
         lines = [",".join(str(row.get(key, "")) for key in header) for row in self.rows]
@@ -56,9 +57,16 @@ class Progress:
         path = self.out / "state.safetensors"
         if not path.exists():
             raise checkpoint.CheckpointError(f"Nothing to resume in {self.out}: omit --resume.")
-        with safe_open(path, "pt") as file:
-            self.minutes = float(file.metadata()["minutes"])
-            trainer.restore({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata()
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise checkpoint.CheckpointError(f"{path} cannot be read ({error}).") from error
+        if json.loads(about["model"]) != asdict(trainer.recipe.model):
+            raise checkpoint.CheckpointError(f"{path} is of another model: give its own --recipe.")
+        self.minutes = float(about["minutes"])
+        trainer.restore(tensors)
         with suppress(FileNotFoundError):
             header, *lines = (self.out / "log.csv").read_text().splitlines()
             for line in lines:
@@ -79,23 +87,36 @@ def train(
     resume: bool = False,
     device: torch.device | None = None,
 ) -> Trainer:
-    """Train for `minutes` (or up to step `steps`), the last share `decay` with a falling rate."""
-    device = device or torch.device("cpu")
-    rank, world = distributed.start(device)
+    """Train for `minutes` in all (or up to step `steps`), the last share with a falling rate.
+
+    A resumed run goes on towards the same end. Raises CheckpointError in one sentence.
+    """
+    rank, world, device = distributed.start(device or torch.device("cpu"))
+    if recipe.batch % world:
+        raise checkpoint.CheckpointError(
+            f"{world} processes cannot share batches of {recipe.batch}: start a divisor of it."
+        )
     trainer, progress = Trainer(recipe, device), Progress(out)
     if resume:
         progress.resume(trainer)
+    elif (out / "state.safetensors").exists():
+        raise checkpoint.CheckpointError(f"{out} holds a run: give --resume, or another --out.")
+    if progress.minutes >= minutes:
+        raise checkpoint.CheckpointError(f"The run has had its {minutes:g} minutes: give it more.")
     store, stopping = data.Store(out.parent / "cache"), _stop_on_signal()
     batch = recipe.batch
     rows = (range(n * batch, (n + 1) * batch)[rank::world] for n in itertools.count(trainer.step))
     ahead = 0 if device.type == "cpu" else os.cpu_count()
     batches = data.batches(sources[0], recipe.mixture, store, recipe.seed, rows, device, ahead)
     hours = batch * recipe.mixture.segment / data.SAMPLE_RATE / 3600  # of audio in a step
+    if rank == 0:
+        count = [len(files) for files in (sources[0].clean, sources[0].noise, sources[0].rooms)]
+        print("{} recordings of speech, {} of noise, {} rooms".format(*count), flush=True)
     begun = reported = validated = time.monotonic()
     earlier, first, losses, done = progress.minutes, trainer.step, [], False
 
     while not done:
-        left = minutes - (time.monotonic() - begun) / 60
+        left = minutes - earlier - (time.monotonic() - begun) / 60
         rate = min(1.0, max(left, 0) / (decay * minutes)) if decay else 1.0
         losses.append(trainer.learn(*next(batches), rate)["loss"])
         now = time.monotonic()
@@ -115,8 +136,13 @@ def train(
             "loss": round(float(torch.stack(losses).mean()), 5),
         }
         speed = (trainer.step - first) * hours * 3600 / (now - reported)
+        if not math.isfinite(row["loss"]):
+            raise checkpoint.CheckpointError(
+                f"The loss is no number at step {trainer.step}: {out} keeps the state before."
+            )
         if rank == 0:
-            row |= validate_model(trainer, sources[1], store) if validate or done else {}
+            if validate or (done and not stopping):  # who stops a run may not wait for scores
+                row |= validate_model(trainer, sources[1], store)
             progress.rows.append(row)
             progress.save(trainer)
             print(line(row, speed, left), flush=True)
@@ -140,11 +166,19 @@ def line(row: dict, speed: float, left: float) -> str:
 
 
 def _stop_on_signal() -> list:
-    """A list that SIGINT or SIGTERM make true: the step in hand is finished and saved."""
+    """A list that SIGINT or SIGTERM make true: the step in hand is finished and saved.
+
+    A second signal ends the process at once.
+    """
     received = []
+
+    def receive(number: int, _frame) -> None:
+        received.append(True)
+        signal.signal(number, signal.SIG_DFL)
+
     with suppress(ValueError):  # only the main thread may listen
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: received.append(True))
+            signal.signal(number, receive)
     return received
 
 
@@ -185,6 +219,20 @@ def plot_curves(rows: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
@@ -194,10 +242,15 @@ def main(argv: list[str] | None = None) -> int:
             f"--{name}", nargs="+", default=[], metavar="DIR", help=f"folders of {what}"
         )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument("--minutes", type=float, required=True, help="how long to train")
+    parser.add_argument(
+        "--minutes",
+        type=_positive,
+        default=60.0,
+        help="how long to train, in all its sessions (default: %(default)g)",
+    )
     parser.add_argument(
         "--decay",
-        type=float,
+        type=_share,
         default=0.25,
         metavar="SHARE",
         help="last share of the minutes, in which the learning rate falls to nothing; "
@@ -226,7 +279,7 @@ def main(argv: list[str] | None = None) -> int:
                 resume=options.resume,
                 device=device,
             )
-    except (audio.AudioError, checkpoint.CheckpointError) as error:
+    except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
