@@ -56,3 +56,10 @@ def test_scores_in_the_readme_are_those_of_the_metrics_file():
 def test_the_space_installs_the_gradio_that_the_readme_names():
     version = re.search(r"^sdk_version: (\S+)$", README, re.MULTILINE).group(1)
     assert f"gradio=={version}" in (ROOT / "requirements.txt").read_text()
+
+
+def test_the_speed_table_in_the_readme_has_the_rows_that_are_measured():
+    source = (ROOT / "training/speed.py").read_text()
+    rows = re.findall(r'^        "([^"]+)": ', source, re.MULTILINE)
+    assert len(rows) == 7
+    assert all(f"| {row} | " in README for row in rows)
