@@ -3,7 +3,8 @@
 A recording is levelled, resampled to the model's rate and enhanced in chunks. Each chunk carries on
 exactly where the one before ended and also hears LOOKAHEAD_SECONDS of what follows, so the backward
 half of a model knows what comes; neighbouring chunks are cross-faded by the overlapping windows of
-the synthesis. Channels are a batch. Every level, length, rate and channel comes back as it was.
+the synthesis. Channels follow one another, so that eight need hardly more memory than one. Every
+level, length, rate and channel comes back as it was.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,7 @@ import torch
 
 from denoiser import audio
 
-CHUNK_SECONDS = 20.0
+CHUNK_SECONDS = 10.0
 LOOKAHEAD_SECONDS = 4.0  # four times the longest backward memory of BandUNet
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4
@@ -126,21 +127,28 @@ def _enhanced(model, waves: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     hop, rate = model.config.hop_length, model.config.sample_rate
     chunk, ahead = (round(s * rate / hop) * hop for s in (CHUNK_SECONDS, LOOKAHEAD_SECONDS))
     device = next(model.parameters()).device
-    held, state, skip = None, None, model.delay
+    held, states, skip = None, None, model.delay
     for wave in waves:
         wave = torch.from_numpy(np.ascontiguousarray(wave)).to(device)
         held = wave if held is None else torch.cat((held, wave), 1)
-        state = model.initial_state(held) if state is None else state
+        states = [model.initial_state(row[None]) for row in held] if states is None else states
         while held.shape[1] >= chunk + ahead:
-            with torch.inference_mode():
-                enhanced, state = model.run(held[:, : chunk + ahead], state, ahead // hop)
-            yield enhanced[:, skip:].cpu().numpy()
+            enhanced, states = _run(model, held[:, : chunk + ahead], states, ahead // hop)
+            yield enhanced[:, skip:]
             held, skip = held[:, chunk:], 0
     length = held.shape[1] + model.delay
     padded = torch.nn.functional.pad(held, (0, -held.shape[1] % hop + model.delay))
+    enhanced, _ = _run(model, padded, states, 0)
+    yield enhanced[:, skip:length]
+
+
+def _run(model, chunk: torch.Tensor, states: list, lookahead: int) -> tuple[np.ndarray, list]:
+    """One chunk (C, n) through the model, channel by channel, each with a state of its own."""
     with torch.inference_mode():
-        enhanced, _ = model.run(padded, state)
-    yield enhanced[:, skip:length].cpu().numpy()
+        outcomes = [
+            model.run(row[None], state, lookahead) for row, state in zip(chunk, states, strict=True)
+        ]
+    return torch.cat([row for row, _ in outcomes]).cpu().numpy(), [state for _, state in outcomes]
 
 
 def _check_strength(strength: float) -> None:

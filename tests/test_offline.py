@@ -55,14 +55,14 @@ def speechlike(channels: int, length: int, rate: int) -> np.ndarray:
     return np.stack([0.1 * wave / (c + 1) for c in range(channels)]).astype(np.float32)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 35.0, 70.3])
+@pytest.mark.parametrize("seconds", [0.5, 15.0, 40.3])
 def test_chunks_of_a_model_that_changes_nothing_are_the_input(seconds):
     wave = speechlike(2, round(seconds * 48000), 48000)
     assert np.abs(denoiser.denoise(Identity(), wave, 48000) - wave).max() < 1e-6
 
 
 def test_chunks_of_the_published_model_are_its_whole():
-    """72 s of the samples in noise: three seams, more than 50 dB below the whole."""
+    """72 s of the samples in noise: six seams, more than 50 dB below the whole."""
     model = denoiser.load(device="cpu")
     files = sorted((ROOT / "samples/noisy").glob("[a-r]*.flac"))
     noisy = np.concatenate([audio.read(path)[0] for path in files * 4], axis=1)
