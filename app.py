@@ -288,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
             # Host and port of None: GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, as a Space sets them
             page = build(model, notice)
             serve(page, server_name=args.host, server_port=args.port, share=args.share)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
             return 1
     return 0

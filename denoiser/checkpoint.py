@@ -62,6 +62,8 @@ def load(source=None, device: str = "auto") -> torch.nn.Module:
     except RuntimeError as error:
         what = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{path} does not fit its config.json: {what}") from error
+    if not all(tensor.isfinite().all() for tensor in weights.values()):
+        raise CheckpointError(f"{path} holds weights that are not numbers: take another.")
     return model.to(pick_device(device)).eval().requires_grad_(False)
 
 

@@ -63,6 +63,14 @@ def test_truncated_weights_are_refused_by_name(folder):
         denoiser.load(folder)
 
 
+def test_weights_that_are_not_numbers_are_refused_by_name(folder):
+    model = denoiser.load(folder, "cpu")
+    model.decode.bias[0] = float("nan")
+    checkpoint.save(model, folder)
+    with pytest.raises(checkpoint.CheckpointError, match=r"model\.safetensors holds weights that"):
+        denoiser.load(folder)
+
+
 def test_broken_json_and_missing_folder_are_sentences(folder, tmp_path):
     (folder / "config.json").write_text("{")
     with pytest.raises(checkpoint.CheckpointError, match=r"config\.json cannot be read"):
