@@ -117,7 +117,7 @@ def test_the_rate_falls_to_nothing_over_the_decay(sources, tmp_path):
 
 
 def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
-    """SIGTERM as a scheduler would send it: exit code 0, and --resume counts on from there."""
+    """Signals as schedulers and terminals send them: exit code 0, and --resume counts on."""
     command = [sys.executable, "-m", "training.train", "--recipe", "band", "--decay", "0"]
     command += ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
     command += ["--out", str(tmp_path / "run"), "--minutes", "9"]
@@ -128,7 +128,9 @@ def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
     while not (tmp_path / "cache").is_dir() and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(3)
+    run.send_signal(signal.SIGINT)
     run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGINT)  # torchrun hands on what the terminal has sent already
     first, last = run.communicate(timeout=60)[0].splitlines()
     assert run.returncode == 0
     assert first == "3 recordings of speech, 3 of noise, 0 rooms"
