@@ -25,7 +25,7 @@ class BandUNetConfig:
     sample_rate: int = 48000  # Hz
     hop_length: int = 768  # samples; the window has twice as many
     low_bins: int = 256  # bins at full resolution: 0 to 8 kHz
-    high_bands: int = 16  # ERB bands above them: 8 to 24 kHz
+    high_bands: int = 64  # ERB bands above them: 8 to 24 kHz
     compression: float = 0.3  # exponent of magnitudes in features and loss
     stride: int = 8  # bins per sub-band; windows of twice as many overlap
     channels: int = 64  # of each sub-band
@@ -85,44 +85,60 @@ class ResidualBlock(nn.Module):
 class Scan(torch.autograd.Function):
     """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, with a hand-written gradient.
 
-    g and a are (B, N, P, C). The first channels, as many as `initial` (B, P, C') has, run forwards
-    from it; the others run backwards from zero, with h[n+1] in place of h[n-1]. Autograd would
-    record every frame; here the opposite recurrence of the gradient d, d[n] += a[n+1] d[n+1],
-    yields all gradients at once.
+    Candidate g and gate are (B, N, P, C), a = ceiling * sigmoid(gate). The first channels, as many
+    as `initial` (B, P, C') has, run forwards from it with a ceiling of 1; the others run backwards
+    from zero, with h[n+1] in place of h[n-1]. Autograd would record every frame; here the opposite
+    recurrence of the gradient d, d[n] += a[n+1] d[n+1], yields all gradients at once. It computes
+    in 32 bit whatever the types outside, and returns h also as such for the next run's `initial`.
     """
 
     @staticmethod
-    def forward(ctx, g: Tensor, a: Tensor, initial: Tensor) -> Tensor:
-        h = torch.empty_like(g)
-        for channels, order, last in _directions(h, initial):
-            frames = (x[..., channels].unbind(1)[::order] for x in (h, g, a))
+    def forward(ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float) -> tuple:
+        out, passes = torch.empty_like(candidate), []
+        for channels, order, last, most in _directions(candidate, initial, ceiling):
+            g = candidate[..., channels].to(initial.dtype).contiguous()
+            a = gate[..., channels].to(initial.dtype, copy=True).contiguous().sigmoid_().mul_(most)
+            h = torch.empty_like(g)
+            frames = (x.unbind(1)[::order] for x in (h, g, a))
             for target, new, keep in zip(*frames, strict=True):
                 last = torch.lerp(new, last, keep, out=target)
-        ctx.save_for_backward(g, a, h, initial)
-        return h
+            out[..., channels] = h
+            passes += g, a, h
+        ctx.save_for_backward(initial, *passes)
+        ctx.ceiling = ceiling
+        ctx.mark_non_differentiable(passes[2])
+        return out, passes[2]
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        g, a, h, initial = ctx.saved_tensors
-        d = grad.clone(memory_format=torch.contiguous_format)
-        before = torch.empty_like(h)
-        for channels, order, last in _directions(h, initial):
-            late, keep = (x[..., channels].unbind(1)[::-order] for x in (d, a))
+    def backward(ctx, grad: Tensor, _) -> tuple:
+        initial, *passes = ctx.saved_tensors
+        candidate_grad, gate_grad = torch.empty_like(grad), torch.empty_like(grad)
+        firsts = []
+        for channels, order, last, most in _directions(grad, initial, ctx.ceiling):
+            g, a, h, *passes = passes
+            d = grad[..., channels].to(initial.dtype, copy=True).contiguous()
+            late, keep = (x.unbind(1)[::-order] for x in (d, a))
             for n in range(1, len(late)):
                 late[n].addcmul_(keep[n - 1], late[n - 1])
+            firsts.append(d[:, 0] * a[:, 0])
             here, there = (slice(1, None), slice(-1)) if order == 1 else (slice(-1), slice(1, None))
-            before[:, here, :, channels] = h[:, there, :, channels]
-            before[:, 0 if order == 1 else -1, :, channels] = last
-        first = (d[:, 0] * a[:, 0])[..., : initial.shape[-1]]
-        return d.addcmul(d, a, value=-1), before.sub_(g).mul_(d), first
+            change = torch.empty_like(h)  # h[n-1] - g[n], then the gradient of a, then of the gate
+            torch.sub(h[:, there], g[:, here], out=change[:, here])
+            edge = 0 if order == 1 else -1
+            torch.sub(last, g[:, edge], out=change[:, edge])
+            change.mul_(d).mul_(a)
+            gate_grad[..., channels] = change.addcmul_(change, a, value=-1 / most)
+            candidate_grad[..., channels] = d.addcmul_(d, a, value=-1)
+        return candidate_grad, gate_grad, firsts[0], None
 
 
-def _directions(h: Tensor, initial: Tensor) -> list[tuple[slice, int, Tensor]]:
-    """Channels, order in time, and what lies before the first frame, of each half of a scan."""
+def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
+    """Channels, order in time, what lies before the first frame, and ceiling of each half."""
     forwards = initial.shape[-1]
-    both = [(slice(forwards), 1, initial)]
-    if forwards < h.shape[-1]:
-        both.append((slice(forwards, None), -1, torch.zeros_like(h[:, 0, :, forwards:])))
+    both = [(slice(forwards), 1, initial, 1.0)]
+    if forwards < like.shape[-1]:
+        size = (*initial.shape[:2], like.shape[-1] - forwards)
+        both.append((slice(forwards, None), -1, initial.new_zeros(size), ceiling))
     return both
 
 
@@ -137,9 +153,7 @@ class Recurrence(nn.Module):
     def __init__(self, channels: int, causal: bool, backward_decay: float):
         super().__init__()
         self.forwards = channels if causal else channels // 2
-        ceiling = torch.ones(channels)
-        ceiling[self.forwards :] = backward_decay
-        self.register_buffer("ceiling", ceiling, persistent=False)
+        self.ceiling = backward_decay
         self.gate = nn.Linear(channels, channels)
         self.candidate = nn.Linear(channels, channels, bias=False)
         self.out = ConvNorm(channels, channels)
@@ -147,9 +161,18 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         """`memory` (B, P, forwards) precedes frame 0; returns also the one after frame keep - 1."""
-        gate = self.gate(x).float().sigmoid_() * self.ceiling
-        h = Scan.apply(self.candidate(x).float(), gate, memory)
-        return x + self.out(h.to(x.dtype)), h[:, keep - 1, :, : self.forwards]
+        h, after = Scan.apply(self.candidate(x), self.gate(x), memory, self.ceiling)
+        return x + self.out(h), after[:, keep - 1]
+
+
+def mixed(matrix: Tensor, x: Tensor) -> Tensor:
+    """matrix (P, Q) applied to the positions of x (B, N, Q, C) -> (B, N, P, C).
+
+    One small product a frame: `torch.matmul` would transpose all of x, at five times the cost.
+    """
+    frames = x.flatten(0, 1)
+    matrices = matrix.to(x.dtype).expand(len(frames), *matrix.shape)
+    return torch.bmm(matrices, frames).unflatten(0, x.shape[:2])
 
 
 class Mixer(nn.Module):
@@ -162,7 +185,7 @@ class Mixer(nn.Module):
         self.value = ConvNorm(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.gate(x).sigmoid() * torch.matmul(self.matrix.to(x.dtype), self.value(x))
+        return x + self.gate(x).sigmoid() * mixed(self.matrix, self.value(x))
 
 
 class BandUNet(nn.Module):
@@ -249,7 +272,7 @@ class BandUNet(nn.Module):
             c.compression / 2
         )
         skip = self.encoder(self.encode(self._features(low)).relu_())  # (B, N, F, C)
-        x = torch.matmul(self.gather.to(skip.dtype), self.narrow(skip))  # (B, N, P_low, C')
+        x = mixed(self.gather, self.narrow(skip))  # (B, N, P_low, C')
         high_x = self.encode_high(bands).unflatten(-1, (c.high_positions, -1)).to(x.dtype)
         x = torch.cat((x, high_x), 2) + self.position.to(x.dtype)
         carried = []
@@ -259,7 +282,7 @@ class BandUNet(nn.Module):
             carried.append(memory)
         x, skip, spectrum, bands = x[:, :keep], skip[:, :keep], spectrum[:, :keep], bands[:, :keep]
         x, high_x = x.split((c.low_positions, c.high_positions), 2)
-        x = torch.cat((torch.matmul(self.spread.to(x.dtype), x), skip), -1)
+        x = torch.cat((mixed(self.spread, x), skip), -1)
         mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
         gains = gains.float().sigmoid() @ self.bands.repeat_interleave(2, 0).T  # re and im alike

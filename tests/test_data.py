@@ -21,6 +21,7 @@ PLAIN = MixtureConfig(
     speech_only=0,
     noise_only=0,
     babble=0,
+    faster=0,
 )
 
 
@@ -202,3 +203,14 @@ def test_a_second_read_comes_from_the_cache(corpus, store):
     expected = audio.resample(wave, rate, 48000)[0]
     start = (len(expected) - 4800) // 2
     assert np.abs(first - expected[start : start + 4800]).max() < 1 / 32768
+
+
+def test_a_faster_recording_is_higher_and_reaches_further_up(tmp_path, store):
+    """A tone of 1 kHz at speed 1.25 is one of 1.25 kHz, and takes 1.25 times the recording."""
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000).astype(np.float32)
+    audio.write(tmp_path / "tone.wav", tone[None], 48000)
+    piece, bandwidth = data._played(store, data.Excerpt(tmp_path / "tone.wav", 0.0, 1.25), 24000)
+    plain = store.read(tmp_path / "tone.wav", 0.0, 24000)[1]
+    assert len(piece) == 24000
+    assert np.argmax(np.abs(np.fft.rfft(piece * np.hanning(24000)))) * 2 == 1250
+    assert bandwidth == 1.25 * plain

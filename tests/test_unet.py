@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from denoiser.unet import BandUNet, BandUNetConfig, Scan
+from denoiser.unet import BandUNet, BandUNetConfig, Scan, mixed
 
 HOP = 768
 
@@ -81,15 +81,23 @@ def test_folded_normalisation_equals_batch_normalisation():
 @pytest.mark.parametrize("forwards", [2, 3])
 def test_scan_equals_its_definition_and_gradient(forwards):
     """Three channels, the first two forwards, the last forwards too or backwards."""
-    g, a = (torch.rand(2, 5, 3, 3, dtype=torch.double, requires_grad=True) for _ in range(2))
+    g, gate = (torch.randn(2, 5, 3, 3, dtype=torch.double, requires_grad=True) for _ in range(2))
     first = torch.rand(2, 3, forwards, dtype=torch.double, requires_grad=True)
-    h = Scan.apply(g, a, first)
+    h, memory = Scan.apply(g, gate, first, 0.9)
     past, future = first, torch.zeros(2, 3, 3 - forwards)
     ahead, behind = slice(forwards), slice(forwards, None)
+    a = gate.sigmoid()
     for n in range(5):
         past = a[:, n, :, ahead] * past + (1 - a[:, n, :, ahead]) * g[:, n, :, ahead]
         assert (h[:, n, :, ahead] - past).abs().max() < 1e-12
+    a = 0.9 * a
     for n in reversed(range(5)):
         future = a[:, n, :, behind] * future + (1 - a[:, n, :, behind]) * g[:, n, :, behind]
         assert torch.allclose(h[:, n, :, behind], future, atol=1e-12)
-    assert torch.autograd.gradcheck(Scan.apply, (g, a, first))
+    assert torch.equal(memory, h[..., ahead])
+    assert torch.autograd.gradcheck(lambda *x: Scan.apply(*x, 0.9)[0], (g, gate, first))
+
+
+def test_mixed_is_one_matrix_applied_to_the_positions_of_every_frame():
+    matrix, x = torch.randn(3, 4), torch.randn(2, 5, 4, 6)
+    assert (mixed(matrix, x) - torch.einsum("pq,bnqc->bnpc", matrix, x)).abs().max() < 1e-5

@@ -19,6 +19,9 @@ class MixtureConfig:
     hum: float = 0.05  # mains hum added
     speech_only: float = 0.04
     noise_only: float = 0.04
+    faster: float = 0.3  # of the recordings, each on its own: played at another speed
+    speech_speed: tuple[float, float] = (0.9, 1.1)
+    noise_speed: tuple[float, float] = (0.7, 1.4)
     reverberant: float = 0.3  # of the speech, where room responses are given
     early_seconds: float = 0.05  # reflections that stay in the target
     tilt: float = 0.2  # equaliser on speech, and as often on noise

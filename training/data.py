@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import soxr
 import torch
 from torch import Tensor
 
@@ -22,7 +24,14 @@ from training.config import MixtureConfig
 from training.store import SAMPLE_RATE, Store
 
 RESPONSE = 48000  # samples of a room response that are used
-Excerpt = tuple[Path, float]  # a file, and where in it as a share of what there is to choose from
+
+
+class Excerpt(NamedTuple):
+    """A piece of a recording."""
+
+    path: Path
+    share: float  # of the way through what there is to choose from
+    speed: float = 1.0  # at which it is played: pitch and tempo change together
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,9 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
     def happens(share: float) -> bool:
         return rng.random() < share
 
-    def excerpt(files: list[Path]) -> Excerpt:
-        return files[rng.integers(len(files))], rng.random()
+    def excerpt(files: list[Path], speeds: tuple[float, float]) -> Excerpt:
+        speed = rng.uniform(*speeds) if happens(config.faster) else 1.0
+        return Excerpt(files[rng.integers(len(files))], rng.random(), speed)
 
     def tilt() -> float:
         return rng.uniform(-config.tilt_db, config.tilt_db) if happens(config.tilt) else 0.0
@@ -98,17 +108,20 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
     speech_only = kind < config.speech_only
     noise_only = not speech_only and kind < config.speech_only + config.noise_only
     recordings = 1 + happens(config.second_noise) + happens(config.third_noise)
-    noises = [(excerpt(sources.noise), rng.uniform(-10, 0)) for _ in range(recordings)]
-    babble = [excerpt(sources.clean) for _ in range(rng.integers(3, 7))]
+    noises = [
+        (excerpt(sources.noise, config.noise_speed), rng.uniform(-10, 0)) for _ in range(recordings)
+    ]
+    voices = [excerpt(sources.clean, config.speech_speed) for _ in range(rng.integers(3, 7))]
     coloured = happens(config.coloured)
+    rooms = sources.rooms
     return Mixture(
         seed=(seed, index),
-        speech=None if noise_only else excerpt(sources.clean),
+        speech=None if noise_only else excerpt(sources.clean, config.speech_speed),
         noises=() if speech_only or coloured else tuple(noises),
-        babble=tuple(babble) if happens(config.babble) and not speech_only else (),
+        babble=tuple(voices) if happens(config.babble) and not speech_only else (),
         colour=rng.uniform(0, 2) if coloured and not speech_only else None,
         hum_hz=float(rng.choice((50, 60))) if happens(config.hum) and not speech_only else None,
-        room=excerpt(sources.rooms)[0] if sources.rooms and happens(config.reverberant) else None,
+        room=rooms[rng.integers(len(rooms))] if rooms and happens(config.reverberant) else None,
         snr_db=math.inf if speech_only else rng.uniform(*config.snr_db),
         level_dbfs=rng.uniform(*config.level_dbfs),
         tilts_db=(tilt(), tilt()),
@@ -125,16 +138,16 @@ def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.
     rng = np.random.default_rng((*mixture.seed, 1))
     item = {"bandwidth_hz": np.float32(SAMPLE_RATE / 2), "speech": np.zeros(length, np.float32)}
     if mixture.speech:
-        piece, bandwidth = store.read(*mixture.speech, length)
+        piece, bandwidth = _played(store, mixture.speech, length)
         start = rng.integers(length - len(piece) + 1)
         item["speech"][start : start + len(piece)] = piece
         if bandwidth < mixture.band_limit_hz:
             item["bandwidth_hz"] = np.float32(bandwidth)
     noise = np.zeros(length, np.float32)
     for excerpt, gain_db in mixture.noises:
-        noise += _unit(_fill(store.read(*excerpt, length)[0], length)) * 10 ** (gain_db / 20)
+        noise += _unit(_fill(_played(store, excerpt, length)[0], length)) * 10 ** (gain_db / 20)
     if mixture.babble:
-        voices = [_fill(store.read(*excerpt, length)[0], length) for excerpt in mixture.babble]
+        voices = [_fill(_played(store, excerpt, length)[0], length) for excerpt in mixture.babble]
         noise += _unit(sum(_unit(voice) for voice in voices))
     if mixture.colour is not None:
         noise += _unit(coloured_noise(mixture.colour, length, rng))
@@ -146,6 +159,15 @@ def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.
         if response.any():
             item["room"] = room_response(response)
     return item
+
+
+def _played(store: Store, excerpt: Excerpt, length: int) -> tuple[np.ndarray, float]:
+    """Up to `length` samples of an excerpt at its speed, and the bandwidth they have then."""
+    path, share, speed = excerpt
+    piece, bandwidth = store.read(path, share, math.ceil(length * speed))
+    if speed != 1 and len(piece):
+        piece = soxr.resample(piece, speed, 1.0)[:length]
+    return piece, bandwidth * speed
 
 
 def _fill(piece: np.ndarray, length: int) -> np.ndarray:

@@ -4,9 +4,11 @@ import torch
 from torch import Tensor
 
 from denoiser.unet import BandUNet
+from training import perceptual
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of the two terms of the compressed spectral loss
 HIGH_WEIGHT = 0.3  # of the bands above 8 kHz, beside 1 for the bins below
+PERCEPTUAL_WEIGHT = 0.02  # of the disturbance that PESQ hears
 
 
 class CompressedLoss(torch.autograd.Function):
@@ -53,7 +55,7 @@ def band_objective(model: BandUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: 
 
 
 def spectral_loss(model: BandUNet, enhanced: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
-    """Compressed spectral error of a wave (B, T): below 8 kHz per bin, above per band.
+    """Compressed spectral error of a wave (B, T): below 8 kHz per bin, above per band; and PESQ's.
 
     Above bandwidth_hz the clean recording holds nothing that could be learnt, so nothing is asked
     there.
@@ -64,19 +66,28 @@ def spectral_loss(model: BandUNet, enhanced: Tensor, clean: Tensor, bandwidth_hz
     bin_hz = torch.arange(estimate.shape[2], device=clean.device) * (
         config.sample_rate / 2 / config.hop_length
     )
-    audible = (bin_hz <= bandwidth_hz[:, None]).float()[:, None]  # (B, 1, F)
+    audible_bins = (bin_hz <= bandwidth_hz[:, None]).float()[:, None]  # (B, 1, F)
     low = config.low_bins
     loss = CompressedLoss.apply(
-        estimate[:, :, :low], target[:, :, :low], audible[..., :low], config.compression
+        estimate[:, :, :low], target[:, :, :low], audible_bins[..., :low], config.compression
     )
     share = model.bands / model.bands.sum(0)
-    audible = (audible[..., low:] @ share > 0.99).float()
+    audible = (audible_bins[..., low:] @ share > 0.99).float()
     power = estimate[:, :, low:].square().sum(-1) @ share + 1e-10
     target_power = target[:, :, low:].square().sum(-1) @ share + 1e-10
     exponent = config.compression / 2
     error = (power.pow(exponent) - target_power.pow(exponent)).square() * audible
     high = (error.mean(1).sum(-1) / audible.sum((1, 2)).clamp(min=1)).mean()
-    return {"loss": loss + HIGH_WEIGHT * high, "low": loss.detach(), "high": high.detach()}
+    with torch.autocast(clean.device.type, enabled=False):
+        powers = (x[:, :, : perceptual.BINS].square().sum(-1) for x in (estimate, target))
+        heard = audible_bins[..., : perceptual.BINS]
+        disturbance = perceptual.disturbance(*(power * heard for power in powers))
+    return {
+        "loss": loss + HIGH_WEIGHT * high + PERCEPTUAL_WEIGHT * disturbance,
+        "low": loss.detach(),
+        "high": high.detach(),
+        "disturbance": disturbance.detach(),
+    }
 
 
 OBJECTIVES = {BandUNet: band_objective}

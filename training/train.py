@@ -85,11 +85,13 @@ def train(
     decay: float = 0.25,
     steps: int | None = None,
     resume: bool = False,
+    init: Path | None = None,
     device: torch.device | None = None,
 ) -> Trainer:
     """Train for `minutes` in all (or up to step `steps`), the last share with a falling rate.
 
-    A resumed run goes on towards the same end. Raises CheckpointError in one sentence.
+    A resumed run goes on towards the same end; one with `init` starts from the weights of that
+    checkpoint that fit. Raises CheckpointError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
     if recipe.batch % world:
@@ -101,6 +103,10 @@ def train(
         progress.resume(trainer)
     elif (out / "state.safetensors").exists():
         raise checkpoint.CheckpointError(f"{out} holds a run: give --resume, or another --out.")
+    elif init:
+        new = trainer.adopt(checkpoint.load(init, "cpu"))
+        if rank == 0 and new:
+            print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
     if progress.minutes >= minutes:
         raise checkpoint.CheckpointError(f"The run has had its {minutes:g} minutes: give it more.")
     store, stopping = data.Store(out.parent / "cache"), _stop_on_signal()
@@ -252,6 +258,12 @@ def main(argv: list[str] | None = None) -> int:
         "0 for a run that is to be resumed (default: %(default)s)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from --out")
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="DIR",
+        help="start from this checkpoint's weights, where they fit",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument(
         "--benchmark", action="store_true", help="time the parts of a step instead of training"
@@ -272,6 +284,7 @@ def main(argv: list[str] | None = None) -> int:
                 minutes=options.minutes,
                 decay=options.decay,
                 resume=options.resume,
+                init=options.init,
                 device=device,
             )
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:

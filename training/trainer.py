@@ -44,6 +44,15 @@ class Trainer:
             "adamw": torch.optim.AdamW(rest, weight_decay=0),
         }
 
+    def adopt(self, other: torch.nn.Module) -> list[str]:
+        """Start from another model's weights wherever name and shape agree; returns what is new."""
+        theirs = other.state_dict()
+        for model in (self.model, self.average):
+            own = model.state_dict()
+            fits = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+            model.load_state_dict(own | fits)
+        return [name for name in own if name not in fits]
+
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
         with torch.autocast(self.device.type, torch.bfloat16):
