@@ -9,9 +9,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from denoiser.classic import ClassicUNet, ClassicUNetConfig
 from denoiser.unet import BandUNet, BandUNetConfig
 
-MODELS = {"BandUNet": (BandUNet, BandUNetConfig)}
+MODELS = {
+    "BandUNet": (BandUNet, BandUNetConfig),
+    "ClassicUNet": (ClassicUNet, ClassicUNetConfig),
+}
 DEFAULT = Path(__file__).parent.parent / "checkpoints" / "band"
 
 

@@ -177,6 +177,19 @@ def test_two_ranks_give_the_gradients_of_one(tmp_path):
     assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
 
 
+def test_fixed_pairs_are_heard_again_and_others_never(sources, tmp_path, monkeypatch):
+    heard, draw = [], data.draw
+
+    def drawn(sources, config, seed, index):
+        heard.append((seed, index))
+        return draw(sources, config, seed, index)
+
+    monkeypatch.setattr(data, "draw", drawn)
+    train.train(TOY, sources, tmp_path / "run", minutes=60, steps=4, pairs=6, device=CPU)
+    trained = [index for seed, index in heard if seed == TOY.seed]
+    assert trained == [n % 6 for n in range(16)]
+
+
 def test_a_run_is_not_overwritten_nor_resumed_as_another_model(sources, tmp_path):
     settings = {"minutes": 60, "decay": 0, "steps": 1}
     train.train(TOY, sources, tmp_path / "run", **settings)

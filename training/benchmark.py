@@ -10,7 +10,7 @@ import torch
 
 from training import data
 from training.config import Recipe
-from training.objectives import spectral_loss
+from training.objectives import OBJECTIVES
 from training.trainer import Trainer
 
 WARM_UP, COUNTED = 4, 15  # steps
@@ -19,11 +19,10 @@ WARM_UP, COUNTED = 4, 15  # steps
 def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.device) -> str:
     """Median milliseconds of each part of a step, and seconds of audio learnt from in a second.
 
-    The step is the trainer's own, taken apart: spectra and network forward, loss (with the
-    spectra of both waves), all gradients, optimisers (with clipping and averaging).
+    The step is the trainer's own, taken apart: mixing, forward (spectra, network and loss), all
+    gradients, optimisers (with clipping and averaging).
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
-    model = trainer.model
     store = data.Store(out.parent / "cache")
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
     batches = data.batches(sources, recipe.mixture, store, recipe.seed, rows, device)
@@ -39,17 +38,9 @@ def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.de
     for _ in range(WARM_UP + COUNTED):
         with timed("step"):
             with timed("mixing"):
-                noisy, clean, bandwidth_hz = next(batches)
-            with torch.autocast(device.type, torch.bfloat16):
-                past, tail, *memories = model.initial_state(noisy)
-                with timed("analysis"):
-                    spectrum = model.stft.analyse(noisy, past)
-                with timed("network"):
-                    enhanced, _ = model.enhance(spectrum, memories, spectrum.shape[1])
-                with timed("synthesis"):
-                    wave, _ = model.stft.synthesise(enhanced, tail)
-                with timed("loss"):
-                    loss = spectral_loss(model, wave, clean, bandwidth_hz)["loss"]
+                batch = next(batches)
+            with timed("forward"), torch.autocast(device.type, torch.bfloat16):
+                loss = OBJECTIVES[type(trainer.model)](trainer.model, *batch)["loss"]
             with timed("gradients"):
                 loss.backward()
             with timed("optimisers"):

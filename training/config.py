@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from denoiser.classic import ClassicUNetConfig
 from denoiser.unet import BandUNetConfig
 
 
@@ -19,6 +20,7 @@ class MixtureConfig:
     hum: float = 0.05  # mains hum added
     speech_only: float = 0.04
     noise_only: float = 0.04
+    trim: bool = False  # silent ends of an excerpt of speech cut off, by librosa.effects.trim
     faster: float = 0.3  # of the recordings, each on its own: played at another speed
     speech_speed: tuple[float, float] = (0.9, 1.1)
     noise_speed: tuple[float, float] = (0.7, 1.4)
@@ -36,7 +38,7 @@ class MixtureConfig:
 class Recipe:
     """One way to train one model. `model` is the network's own config."""
 
-    model: BandUNetConfig
+    model: BandUNetConfig | ClassicUNetConfig
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     batch: int = 8  # segments a step, over all ranks together
     learning_rate: float = 5e-3
@@ -44,9 +46,18 @@ class Recipe:
     clip_gradient: float = 5.0
     ema: float = 0.999
     seed: int = 1
+    validate_minutes: float = 10.0
 
 
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
     "band-live": Recipe(BandUNetConfig(causal=True)),
+    # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
+    "classic": Recipe(
+        ClassicUNetConfig(),
+        MixtureConfig(
+            segment=128 * 768, trim=True, faster=0, reverberant=0, tilt=0, band_limit=0, clip=0
+        ),
+        validate_minutes=1.0,
+    ),
 }

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import librosa
 import numpy as np
 import soxr
 import torch
@@ -139,6 +140,8 @@ def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.
     item = {"bandwidth_hz": np.float32(SAMPLE_RATE / 2), "speech": np.zeros(length, np.float32)}
     if mixture.speech:
         piece, bandwidth = _played(store, mixture.speech, length)
+        if config.trim:
+            piece, _ = librosa.effects.trim(piece)
         start = rng.integers(length - len(piece) + 1)
         item["speech"][start : start + len(piece)] = piece
         if bandwidth < mixture.band_limit_hz:

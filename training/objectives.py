@@ -1,10 +1,15 @@
 """What each model is trained to do: objective(model, noisy, clean, bandwidth_hz) -> losses."""
 
 import torch
+import torchaudio
 from torch import Tensor
+from torch.nn import functional as F
 
+from denoiser import classic
+from denoiser.classic import ClassicUNet
 from denoiser.unet import BandUNet
 from training import perceptual
+from training.store import SAMPLE_RATE
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of the two terms of the compressed spectral loss
 HIGH_WEIGHT = 0.3  # of the bands above 8 kHz, beside 1 for the bins below
@@ -90,4 +95,34 @@ def spectral_loss(model: BandUNet, enhanced: Tensor, clean: Tensor, bandwidth_hz
     }
 
 
-OBJECTIVES = {BandUNet: band_objective}
+def classic_objective(
+    model: ClassicUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor
+) -> dict:
+    """Binary cross-entropy of the painted and the clean log spectrogram, and their IoU.
+
+    noisy, clean (B, T) at 48 kHz; both pictures have the noisy one's range.
+    """
+    rate, hop = model.config.sample_rate, model.config.hop_length
+    levels = []
+    for wave in (noisy, clean):
+        wave = torchaudio.functional.resample(wave, SAMPLE_RATE, rate)
+        wave = wave[:, : wave.shape[1] // hop * hop]
+        spectrum = model.stft.analyse(wave, wave.new_zeros(len(wave), hop))
+        levels.append(classic.decibel(spectrum.square().sum(-1).sqrt()))
+    _, _, *nothing = model.initial_state(noisy)
+    least, most = classic.level_range(levels[0], *nothing)
+    picture, target = (classic.normalise(each, least, most) for each in levels)
+    logits = model.logits(picture).float()
+    loss = F.binary_cross_entropy_with_logits(logits, target)
+    return {"loss": loss, "iou": intersection_over_union(logits.sigmoid(), target)}
+
+
+def intersection_over_union(picture: Tensor, target: Tensor) -> Tensor:
+    """Of two pictures of 0 to 1, as fuzzy sets: sum of the lesser over sum of the greater values.
+
+    1 where both are equal (Ruzicka's similarity); for pictures of 0 and 1 the usual ratio.
+    """
+    return torch.minimum(picture, target).sum() / torch.maximum(picture, target).sum()
+
+
+OBJECTIVES = {BandUNet: band_objective, ClassicUNet: classic_objective}

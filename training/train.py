@@ -10,9 +10,11 @@ import itertools
 import json
 import math
 import os
+import resource
 import signal
 import sys
 import time
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,9 +28,11 @@ from denoiser import audio, checkpoint, metrics
 from training import data, distributed
 from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
+from training.objectives import OBJECTIVES
+from training.store import SAMPLE_RATE
 from training.trainer import Trainer, keep_freed_memory
 
-REPORT_SECONDS, VALIDATE_SECONDS = 60, 600  # state is saved with every report
+REPORT_SECONDS = 60  # state is saved with every report
 VALIDATION_ITEMS = 24
 
 
@@ -84,14 +88,16 @@ def train(
     minutes: float,
     decay: float = 0.25,
     steps: int | None = None,
+    pairs: int | None = None,
     resume: bool = False,
     init: Path | None = None,
     device: torch.device | None = None,
 ) -> Trainer:
-    """Train for `minutes` in all (or up to step `steps`), the last share with a falling rate.
+    """Train for `minutes` in all, or up to step `steps`, the last share with a falling rate.
 
-    A resumed run goes on towards the same end; one with `init` starts from the weights of that
-    checkpoint that fit. Raises CheckpointError in one sentence.
+    With `pairs` the same so many mixtures are heard again and again. A resumed run goes on towards
+    the same end; one with `init` starts from the weights of that checkpoint that fit. Raises
+    CheckpointError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
     if recipe.batch % world:
@@ -112,9 +118,11 @@ def train(
     store, stopping = data.Store(out.parent / "cache"), _stop_on_signal()
     batch = recipe.batch
     rows = (range(n * batch, (n + 1) * batch)[rank::world] for n in itertools.count(trainer.step))
+    if pairs:
+        rows = ([index % pairs for index in row] for row in rows)
     ahead = 0 if device.type == "cpu" else os.cpu_count()
     batches = data.batches(sources[0], recipe.mixture, store, recipe.seed, rows, device, ahead)
-    hours = batch * recipe.mixture.segment / data.SAMPLE_RATE / 3600  # of audio in a step
+    hours = batch * recipe.mixture.segment / SAMPLE_RATE / 3600  # of audio in a step
     if rank == 0:
         count = [len(files) for files in (sources[0].clean, sources[0].noise, sources[0].rooms)]
         print("{} recordings of speech, {} of noise, {} rooms".format(*count), flush=True)
@@ -123,13 +131,14 @@ def train(
 
     while not done:
         left = minutes - earlier - (time.monotonic() - begun) / 60
-        rate = min(1.0, max(left, 0) / (decay * minutes)) if decay else 1.0
-        losses.append(trainer.learn(*next(batches), rate)["loss"])
+        share = 1 - trainer.step / steps if steps else max(left, 0) / minutes
+        rate = min(1.0, share / decay) if decay else 1.0
+        losses.append(trainer.learn(*next(batches), rate))
         now = time.monotonic()
         done = left <= 0 or bool(stopping) or trainer.step == steps
-        done, report, validate = distributed.agree(
-            (done, now - reported > REPORT_SECONDS, now - validated > VALIDATE_SECONDS), device
-        )
+        validate = now - validated > 60 * recipe.validate_minutes
+        report = validate or now - reported > REPORT_SECONDS
+        done, report, validate = distributed.agree((done, report, validate), device)
         if not (done or report):
             continue
         trainer.settle()
@@ -139,7 +148,7 @@ def train(
             "minutes": round(progress.minutes, 2),
             "hours": round(trainer.step * hours, 3),
             "rate": round(recipe.learning_rate * rate, 6),
-            "loss": round(float(torch.stack(losses).mean()), 5),
+            **{name: _mean([step[name] for step in losses]) for name in losses[0]},
         }
         speed = (trainer.step - first) * hours * 3600 / (now - reported)
         if not math.isfinite(row["loss"]):
@@ -149,6 +158,7 @@ def train(
         if rank == 0:
             if validate or (done and not stopping):  # who stops a run may not wait for scores
                 row |= validate_model(trainer, sources[1], store)
+                row["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             progress.rows.append(row)
             progress.save(trainer)
             print(line(row, speed, left), flush=True)
@@ -158,6 +168,10 @@ def train(
         plot_curves(progress.rows, out / "curves.png")
     distributed.stop()
     return trainer
+
+
+def _mean(values: list[torch.Tensor]) -> float:
+    return round(float(torch.stack(values).mean()), 5)
 
 
 def line(row: dict, speed: float, left: float) -> str:
@@ -184,24 +198,33 @@ def _stop_on_signal() -> list:
 
 
 def validate_model(trainer: Trainer, held_out: data.Sources, store: data.Store) -> dict:
-    """Mean scores of the averaged weights on fixed mixtures of recordings held out of training."""
-    recipe = trainer.recipe
-    scores = {"valid_si_sdr": [], "valid_pesq": []}
+    """What the averaged weights make of fixed mixtures of recordings held out of training.
+
+    Means of the training's losses, SI-SDR and PESQ.
+    """
+    recipe, model = trainer.recipe, trainer.average
+    rate = model.config.sample_rate
+    results = defaultdict(list)
     for index in itertools.count():
-        if len(scores["valid_si_sdr"]) == VALIDATION_ITEMS:
+        if len(results["si_sdr"]) == VALIDATION_ITEMS:
             break
         mixture = data.draw(held_out, recipe.mixture, seed=0, index=index)
         if mixture.speech is None or math.isinf(mixture.snr_db):
             continue
         item = data.load(mixture, store, recipe.mixture)
-        noisy, clean, _ = data.mix([item], [mixture], recipe.mixture, trainer.device)
+        batch = data.mix([item], [mixture], recipe.mixture, trainer.device)
         with torch.no_grad():
-            enhanced = trainer.average(noisy)
-        pair = {"enhanced": enhanced[0].cpu().numpy(), "clean": clean[0].cpu().numpy()}
-        scores["valid_si_sdr"].append(metrics.si_sdr(**pair, sample_rate=data.SAMPLE_RATE))
+            for name, value in OBJECTIVES[type(model)](model, *batch).items():
+                results[name].append(float(value))
+            noisy, clean = (audio.resample(x.cpu().numpy(), SAMPLE_RATE, rate) for x in batch[:2])
+            enhanced = model(torch.from_numpy(noisy).to(trainer.device))
+        pair = {"enhanced": enhanced[0].cpu().numpy(), "clean": clean[0]}
+        results["si_sdr"].append(metrics.si_sdr(**pair, sample_rate=rate))
         with suppress(ValueError):  # a stretch of a recording may hold no speech
-            scores["valid_pesq"].append(metrics.pesq(**pair, sample_rate=data.SAMPLE_RATE))
-    return {name: round(float(np.mean(each)), 4) for name, each in scores.items() if each}
+            results["pesq"].append(metrics.pesq(**pair, sample_rate=rate))
+    return {
+        f"valid_{name}": round(float(np.mean(each)), 5) for name, each in results.items() if each
+    }
 
 
 def plot_curves(rows: list[dict], path: Path) -> None:
@@ -227,6 +250,13 @@ def _positive(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return value
+
+
 def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
@@ -248,6 +278,12 @@ def main(argv: list[str] | None = None) -> int:
         type=_positive,
         default=60.0,
         help="how long to train, in all its sessions (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--steps", type=_count, metavar="N", help="end with step N, if that comes before the time"
+    )
+    parser.add_argument(
+        "--pairs", type=_count, metavar="N", help="learn from the same N mixtures again and again"
     )
     parser.add_argument(
         "--decay",
@@ -283,6 +319,8 @@ def main(argv: list[str] | None = None) -> int:
                 options.out,
                 minutes=options.minutes,
                 decay=options.decay,
+                steps=options.steps,
+                pairs=options.pairs,
                 resume=options.resume,
                 init=options.init,
                 device=device,
