@@ -155,7 +155,8 @@ def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
             bar.set_description(source.name)
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with closing(denoise_file(model, source, target, strength=strength)) as progress:
+                steps = denoise_file(model, source, target, strength=strength, notify=_say)
+                with closing(steps) as progress:
                     for fraction in progress:
                         bar.update(done + fraction - bar.n)
                 tqdm.write(str(target), file=sys.stdout)

@@ -7,7 +7,10 @@ the synthesis. Channels follow one another, so that eight need hardly more memor
 level, length, rate and channel comes back as it was.
 """
 
-from collections.abc import Iterable, Iterator
+import copy
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -16,8 +19,10 @@ from denoiser import audio
 
 CHUNK_SECONDS = 10.0
 LOOKAHEAD_SECONDS = 4.0  # four times the longest backward memory of BandUNet
+LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4
+Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
 
 
 def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0) -> np.ndarray:
@@ -37,7 +42,9 @@ def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0)
     return np.concatenate(list(enhanced), axis=1)
 
 
-def denoise_file(model, source, target, *, strength: float = 1.0) -> Iterator[float]:
+def denoise_file(
+    model, source, target, *, strength: float = 1.0, notify: Notify = warnings.warn
+) -> Iterator[float]:
     """Denoise an audio or video file into an audio file, yielding the share done after each chunk.
 
     Memory does not grow with the length. The target keeps rate, channels, length and, where its
@@ -57,7 +64,10 @@ def denoise_file(model, source, target, *, strength: float = 1.0) -> Iterator[fl
     gain, done = level_gain(counted(), about.sample_rate), 0
     blocks = audio.blocks(source)
     with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
-        for wave in denoise_blocks(model, blocks, about.sample_rate, strength=strength, gain=gain):
+        denoised = denoise_blocks(
+            model, blocks, about.sample_rate, strength=strength, gain=gain, notify=notify
+        )
+        for wave in denoised:
             writer.write(wave)
             done += wave.shape[1]
             yield min(done / length, 1.0)
@@ -83,7 +93,13 @@ def level_gain(blocks: Iterable[np.ndarray], sample_rate: int) -> float:
 
 
 def denoise_blocks(
-    model, blocks: Iterable[np.ndarray], sample_rate: int, *, strength: float, gain: float
+    model,
+    blocks: Iterable[np.ndarray],
+    sample_rate: int,
+    *,
+    strength: float,
+    gain: float,
+    notify: Notify = warnings.warn,
 ) -> Iterator[np.ndarray]:
     """Consecutive waves (C, n) -> consecutive denoised waves, in all as long as what came in."""
     if strength == 0:
@@ -97,7 +113,7 @@ def denoise_blocks(
             yield block * np.float32(gain)
 
     estimates = _resampled(remembered(), sample_rate, rate)
-    estimates = _resampled(_enhanced(model, estimates), rate, sample_rate)
+    estimates = _resampled(_enhanced(model, estimates, notify), rate, sample_rate)
     for estimate in estimates:
         estimate = estimate / np.float32(gain)
         noisy = np.concatenate(waiting, axis=1)
@@ -122,24 +138,43 @@ def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Ite
         yield resampler.push(before, last=True)
 
 
-def _enhanced(model, waves: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _enhanced(model, waves: Iterable[np.ndarray], notify: Notify) -> Iterator[np.ndarray]:
     """Consecutive waves (C, n) at the model's rate, enhanced in chunks with look-ahead."""
     hop, rate = model.config.hop_length, model.config.sample_rate
-    chunk, ahead = (round(s * rate / hop) * hop for s in (CHUNK_SECONDS, LOOKAHEAD_SECONDS))
+    chunk, ahead, least = (
+        round(s * rate / hop) * hop for s in (CHUNK_SECONDS, LOOKAHEAD_SECONDS, LEAST_SECONDS)
+    )
     device = next(model.parameters()).device
-    held, states, skip = None, None, model.delay
-    for wave in waves:
-        wave = torch.from_numpy(np.ascontiguousarray(wave)).to(device)
-        held = wave if held is None else torch.cat((held, wave), 1)
-        states = [model.initial_state(row[None]) for row in held] if states is None else states
-        while held.shape[1] >= chunk + ahead:
-            enhanced, states = _run(model, held[:, : chunk + ahead], states, ahead // hop)
-            yield enhanced[:, skip:]
-            held, skip = held[:, chunk:], 0
-    length = held.shape[1] + model.delay
-    padded = torch.nn.functional.pad(held, (0, -held.shape[1] % hop + model.delay))
-    enhanced, _ = _run(model, padded, states, 0)
-    yield enhanced[:, skip:length]
+    held, states, skip, due, moved = None, None, model.delay, 0, False
+    for wave in itertools.chain(waves, [None]):
+        if wave is None:  # what the model still holds back comes out with silence after it
+            held = torch.nn.functional.pad(held, (0, -held.shape[1] % hop + model.delay))
+        else:
+            due += wave.shape[1]
+            wave = torch.from_numpy(np.ascontiguousarray(wave)).to(device)
+            held = wave if held is None else torch.cat((held, wave), 1)
+        if states is None:
+            states = [model.initial_state(row[None]) for row in held]
+        while held.shape[1] >= chunk + ahead or (wave is None and due):
+            whole = held.shape[1] >= chunk + ahead
+            piece = held[:, : chunk + ahead] if whole else held
+            try:
+                enhanced, states = _run(model, piece, states, ahead // hop if whole else 0)
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if chunk > least:
+                    chunk = max(least, chunk // 2 // hop * hop)
+                elif moved:
+                    raise
+                else:
+                    notify("The GPU has too little memory left: the CPU does the rest.")
+                    device, moved = torch.device("cpu"), True
+                    model = copy.deepcopy(model).to(device)  # the original is shared: it stays
+                    held, states = held.to(device), [[x.to(device) for x in s] for s in states]
+                continue
+            enhanced = enhanced[:, skip : skip + due]
+            yield enhanced
+            held, skip, due = held[:, chunk:], 0, due - enhanced.shape[1]
 
 
 def _run(model, chunk: torch.Tensor, states: list, lookahead: int) -> tuple[np.ndarray, list]:

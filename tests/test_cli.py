@@ -21,7 +21,7 @@ def stand_in(monkeypatch):
             raise checkpoint.CheckpointError(f"{source} holds no config.json: choose another.")
         return "model"
 
-    def denoise_file(model, source, target, *, strength=1.0):
+    def denoise_file(model, source, target, *, strength=1.0, notify=None):
         calls.append((model, source.name, strength))
         about = audio.info(source)
         with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:

@@ -166,3 +166,42 @@ def test_a_closed_generator_leaves_no_file(band, tmp_path):
     assert 0 < next(work) < 1
     work.close()
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+
+
+class Cramped(Identity):
+    """Out of memory above so many hops; a copy for the CPU is not."""
+
+    def __init__(self, hops: int):
+        super().__init__()
+        self.hops, self.tried = hops, []
+
+    def __deepcopy__(self, memo):
+        return Identity()
+
+    def run(self, noisy, state, lookahead=0):
+        self.tried.append(noisy.shape[1] // 768)
+        if self.tried[-1] > self.hops:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return super().run(noisy, state, lookahead)
+
+
+@pytest.mark.parametrize("seconds", [9.0, 31.3])
+def test_chunks_shrink_until_they_fit_and_nothing_is_lost(seconds):
+    model = Cramped(hops=450)  # 7.2 s: chunks of 10, 5 and then 2.5 s and their look-ahead of 4 s
+    wave = speechlike(2, round(seconds * 48000), 48000)
+    assert np.abs(denoiser.denoise(model, wave, 48000) - wave).max() < 1e-6
+    assert max(model.tried) > 450
+    assert sum(hops > 450 for hops in model.tried) <= 2  # it does not try again what failed
+
+
+def test_where_nothing_fits_the_cpu_does_the_rest():
+    """The GPU's stand-in fails from its fourth run on; its copy for the CPU never does."""
+    model, notices = Cramped(hops=1000), []
+    wave = speechlike(1, 40 * 48000, 48000)
+    steps = offline.denoise_blocks(model, [wave], 48000, strength=1, gain=1, notify=notices.append)
+    parts = [next(steps)]
+    model.hops = 0
+    parts += steps
+    assert np.abs(np.concatenate(parts, axis=1) - wave).max() < 1e-6
+    assert notices == ["The GPU has too little memory left: the CPU does the rest."]
+    assert len(model.tried) <= 8  # one good run, then 10, 5, 2.5, 1.25 and 1 s of chunk
