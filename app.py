@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -23,20 +24,28 @@ spaces = None
 if os.environ.get("SPACES_ZERO_GPU"):  # a Space whose GPU is lent to one call at a time
     import spaces  # before torch, which it changes
 
-SAMPLES = Path(__file__).parent / "samples" / "noisy"
+ROOT = Path(__file__).parent
+SAMPLES, PARTS = ROOT / "samples" / "noisy", ROOT / "page"
 KEPT_MINUTES = 60
+KEPT_SECONDS, SWEEP_SECONDS = 60 * (KEPT_MINUTES - 1), 30.0
 QUEUE_PLACES = 32
 LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
 MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-CSS = """
-.gradio-container { width: 100%; max-width: 880px !important; margin: 0 auto; }
-#head h1 { font-size: 2rem; margin: 0.6rem 0 0.3rem; }
-#head p { font-size: 1.1rem; }
-#run { align-items: stretch; }
-#foot p { font-size: 0.9rem; }
-body:not(.dark) .gradio-container { --neutral-400: #6b7280; } /* contrast of the player */
-"""
+LOUDER_DB = 6.0  # at most, of one side of the player to match the other
+FORMS = {
+    "WAV": ("denoised", ".wav"),
+    "FLAC": ("denoised", ".flac"),
+    "MP3": ("denoised", ".mp3"),
+    "The removed noise, WAV": ("removed", ".wav"),
+}
+REPORTED = {
+    "noise_floor_db": ("Noise floor", "dBFS"),
+    "snr_db": ("Speech over noise floor", "dB"),
+    "loudness_lufs": ("Loudness", "LUFS"),
+    "peak_dbfs": ("Peak", "dBFS"),
+}
+STRENGTH_JS = "s => { document.dispatchEvent(new CustomEvent('denoiser:strength', {detail: s})) }"
 HEAD = """
 # Speech denoiser
 Takes the noise out of recorded speech and leaves the voice as it is.
@@ -50,6 +59,14 @@ that the noise has covered do not come back.
 
 **Licence.** Code and weights are free to use under the MIT licence.
 """
+
+
+class Result(NamedTuple):
+    """What one run of the model left in the visitor's folder: all else is made from it."""
+
+    recording: str
+    estimate: str  # at full strength, 32 bit float
+    speed: float  # seconds of audio a second
 
 
 def build(model, notice: str | None = None) -> gr.Blocks:
@@ -76,100 +93,146 @@ def build(model, notice: str | None = None) -> gr.Blocks:
         if not Path(recording).exists():
             raise _refusal("Your recording has been deleted in the meantime: choose it again.")
         folder = _request_folder()
-        target = folder / f"{Path(recording).stem}_denoised.wav"
+        estimate = str(folder / "estimate.wav")
         start, finished = time.monotonic(), False
         try:
-            yield None  # at once: before its first yield Gradio cannot stop a generator
-            if borrowed and info(recording).seconds > LONG_SECONDS:
-                steps = borrowed(recording, str(target), strength)
+            yield None, None  # at once: before its first yield Gradio cannot stop a generator
+            seconds = info(recording).seconds
+            if borrowed and seconds > LONG_SECONDS:
+                steps = borrowed(recording, estimate)
             else:
-                steps = denoise_file(model, recording, str(target), strength=strength)
+                steps = denoise_file(model, recording, estimate, subtype="FLOAT", notify=gr.Warning)
             with contextlib.closing(steps):
                 for fraction in steps:
                     progress(fraction, desc=_remaining(time.monotonic() - start, fraction))
-                    yield None  # here Stop ends the work
+                    yield None, None  # here Stop ends the work
+            result = Result(recording, estimate, seconds / (time.monotonic() - start))
+            target = _mixture(result, strength, "WAV")
             finished = True
-            yield str(target)
+            yield target, result
         except AudioError as error:
             raise _refusal(str(error)) from None
         finally:
             if not finished:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    cleaning = (60, 60 * (KEPT_MINUTES - 1))  # seconds: how often, how old
-    with gr.Blocks(title="Speech denoiser", delete_cache=cleaning) as page:
+    with gr.Blocks(title="Speech denoiser") as page:
         gr.Markdown(HEAD, elem_id="head")
         if notice:
             gr.Markdown(f"**Please note.** {notice}", elem_id="notice")
-        recording = gr.Audio(
-            label="Your recording",
-            sources=["upload", "microphone"],
-            type="filepath",
-            format=None,
-            buttons=[],
-            waveform_options=gr.WaveformOptions(sample_rate=48000),
-            elem_id="recording",
-        )
-        with gr.Row():
-            examples = sorted(SAMPLES.glob("*.flac"))[:3]
-            if examples:
-                gr.set_static_paths([SAMPLES])  # copies in the cache would be deleted in time
-                gr.Examples(
-                    [[str(path)] for path in examples],
-                    inputs=[recording],
-                    example_labels=[path.stem.replace("_", " ") for path in examples],
-                    label="No recording at hand? Try one of these",
-                    api_visibility="private",
-                )
-            # The component above refuses video and rare formats; set from here, it takes them.
-            other = gr.UploadButton(
-                "Open a video or another format",
-                file_types=["audio", "video"],
-                size="sm",
-            )
+        recording, other = _entry()
         with gr.Row(elem_id="run"):
             strength = gr.Slider(0, 1, value=1, step=0.05, label="Strength", scale=3, min_width=220)
             run = gr.Button("Denoise", variant="primary", scale=3, min_width=120)
             stop = gr.Button("Stop", scale=1, min_width=90)
-        enhanced = gr.Audio(
-            label="Denoised",
-            type="filepath",
-            format=None,
-            interactive=False,
-            buttons=["download"],
-            elem_id="enhanced",
-        )
-        # Hidden by what is around it: files of a component that is itself updated are never deleted
-        with gr.Column(visible=False) as panel:
-            pictures = gr.ImageSlider(
-                label="Spectrograms before and after",
-                type="filepath",
-                show_label=False,
-                elem_id="pictures",
-            )
+        with gr.Column(visible=False, elem_id="result") as panel:
+            player, pictures, report, form, download = _exit()
+        result = gr.State(None, time_to_live=60 * KEPT_MINUTES)
         gr.Markdown(FOOT, elem_id="foot")
 
         other.upload(lambda path: path, other, recording, api_visibility="private")
-        run.click(_hidden, None, panel, queue=False, api_visibility="private")
+        run.click(_cleared, None, [panel, player, form], queue=False, api_visibility="private")
         running = run.click(
             denoise,
             [recording, strength],
-            enhanced,
+            [download, result],
             api_name="denoise",
             concurrency_id="model",
             concurrency_limit=1,
         )
-        running.success(
-            _pictures, [recording, enhanced], [pictures, panel], api_visibility="private"
+        shown = running.success(
+            _player, [result, strength], [player, panel], api_visibility="private"
         )
         stop.click(None, cancels=[running], api_visibility="private")
+        strength.input(None, strength, js=STRENGTH_JS, api_visibility="private")
+        gr.on(
+            [strength.release, form.input],
+            _mixture,
+            [result, strength, form],
+            download,
+            api_visibility="private",
+        )
+        for event in (shown.success, strength.release):
+            event(_judged, [result, strength], [pictures, report], api_visibility="private")
     return page.queue(max_size=QUEUE_PLACES)
 
 
+def _entry() -> tuple[gr.Audio, gr.UploadButton]:
+    """Where a recording comes in."""
+    recording = gr.Audio(
+        label="Your recording",
+        sources=["upload", "microphone"],
+        type="filepath",
+        format=None,
+        buttons=[],
+        waveform_options=gr.WaveformOptions(sample_rate=48000),
+        elem_id="recording",
+    )
+    with gr.Row():
+        examples = sorted(SAMPLES.glob("*.flac"))[:3]
+        if examples:
+            gr.set_static_paths([SAMPLES])  # copies in the cache would be deleted in time
+            gr.Examples(
+                [[str(path)] for path in examples],
+                inputs=[recording],
+                example_labels=[path.stem.replace("_", " ") for path in examples],
+                label="No recording at hand? Try one of these",
+                api_visibility="private",
+            )
+        # The component above refuses video and rare formats; set from here, it takes them.
+        other = gr.UploadButton(
+            "Open a video or another format", file_types=["audio", "video"], size="sm"
+        )
+    return recording, other
+
+
+def _exit() -> tuple:
+    """Where the result is heard, seen, measured and taken away."""
+    parts = {name: (PARTS / f"player.{name}").read_text() for name in ("html", "css", "js")}
+    player = gr.HTML(
+        None,
+        html_template=parts["html"],
+        css_template=parts["css"],
+        js_on_load=parts["js"],
+        elem_id="player",
+        padding=False,
+    )
+    pictures = gr.ImageSlider(
+        label="Spectrograms before and after",
+        type="filepath",
+        show_label=False,
+        elem_id="pictures",
+    )
+    report = gr.Markdown(elem_id="report")
+    with gr.Row():
+        form = gr.Dropdown(list(FORMS), value="WAV", label="Format", scale=1, min_width=140)
+        download = gr.DownloadButton("Download", variant="primary", scale=2, elem_id="download")
+    return player, pictures, report, form, download
+
+
 def serve(page: gr.Blocks, **where) -> None:
-    """Start the server; `where` goes to Gradio's launch."""
+    """Start the server; `where` goes to Gradio's launch. Old files are swept away meanwhile."""
     theme = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=MONOSPACE)
-    page.launch(run_history=False, ssr_mode=False, theme=theme, css=CSS, **where)
+    threading.Thread(target=_sweep, args=[_cache()], daemon=True).start()
+    page.launch(
+        run_history=False,
+        ssr_mode=False,
+        theme=theme,
+        css=(PARTS / "page.css").read_text(),
+        head=(PARTS / "head.html").read_text(),
+        **where,
+    )
+
+
+def _sweep(cache: Path) -> None:
+    """Delete what visitors sent and got KEPT_SECONDS ago, for ever."""
+    while True:
+        time.sleep(SWEEP_SECONDS)
+        old = time.time() - KEPT_SECONDS
+        for path in list(cache.rglob("*")):
+            with contextlib.suppress(OSError):
+                if path.is_file() and path.stat().st_ctime < old:
+                    path.unlink()
 
 
 def _on_borrowed_gpu(model):
@@ -180,35 +243,94 @@ def _on_borrowed_gpu(model):
 
     twin = copy.deepcopy(model).to("cuda")
 
-    def seconds(source: str, target: str, strength: float) -> int:
+    def seconds(source: str, target: str) -> int:
         return min(120, 20 + round(audio.info(source).seconds / 50))
 
     @spaces.GPU(duration=seconds)
-    def run(source: str, target: str, strength: float) -> Iterator[float]:
-        yield from offline.denoise_file(twin, source, target, strength=strength)
+    def run(source: str, target: str) -> Iterator[float]:
+        yield from offline.denoise_file(twin, source, target, subtype="FLOAT")
 
     return run
 
 
-def _pictures(recording: str, enhanced: str) -> tuple[tuple[str, str], gr.Column]:
-    from denoiser import plot
+def _cleared() -> tuple:
+    return gr.Column(visible=False), None, "WAV"
 
-    folder = _request_folder()
-    paths = (str(folder / "before.png"), str(folder / "after.png"))
-    for figure, path in zip(plot.compare_files(recording, enhanced), paths, strict=True):
+
+def _player(result: Result, strength: float) -> tuple[dict, gr.Column]:
+    """What page/player.js plays, with both sides equally loud."""
+    from denoiser import remix, report
+
+    path = Path(result.estimate).with_name("preview.flac")
+    remix.preview(result.recording, result.estimate, path)
+    numbers = report.report(result.recording, result.estimate)
+    quieter = numbers["before"]["loudness_lufs"] - numbers["after"]["loudness_lufs"]
+    value = {
+        "path": str(path),
+        "sides": min(numbers["channels"], 2),
+        "match_db": min(max(quieter, -LOUDER_DB), LOUDER_DB),
+        "strength": strength,
+    }
+    return value, gr.Column(visible=True)
+
+
+def _mixture(result: Result | None, strength: float, form: str) -> str | None:
+    """The file to take away, at this strength, in this form; made when it is first asked for."""
+    from denoiser import audio, remix
+
+    if not result:
+        return None
+    what, suffix = FORMS[form]
+    folder = Path(result.estimate).with_name(f"strength-{100 * strength:g}")
+    path = folder / f"{Path(result.recording).stem}_{what}{suffix}"
+    folder.mkdir(exist_ok=True)
+    try:
+        if not path.exists():
+            removed = what == "removed"
+            remix.remix(result.recording, result.estimate, path, strength=strength, removed=removed)
+    except audio.AudioError as error:
+        raise _refusal(str(error)) from None
+    return str(path)
+
+
+def _judged(result: Result | None, strength: float) -> tuple[tuple[str, str] | None, str]:
+    """Pictures and numbers, before and after, at this strength."""
+    from denoiser import plot, report
+
+    if not result:
+        return None, ""
+    after = _mixture(result, strength, "WAV")
+    paths = tuple(str(Path(after).with_name(f"{side}.png")) for side in ("before", "after"))
+    for figure, path in zip(plot.compare_files(result.recording, after), paths, strict=True):
         figure.savefig(path)
-    return paths, gr.Column(visible=True)
+    numbers = report.report(result.recording, result.estimate, strength=strength)
+    return paths, _table(numbers, result.speed)
 
 
-def _hidden() -> gr.Column:
-    return gr.Column(visible=False)
+def _table(numbers: dict, speed: float) -> str:
+    """A report as Markdown."""
+    lines = ["| | Before | After |", "|:--|--:|--:|"]
+    for name, (title, unit) in REPORTED.items():
+        before, after = (numbers[side][name] for side in ("before", "after"))
+        lines.append(f"| {title} | {before:.1f} {unit} | {after:.1f} {unit} |")
+    about = (
+        f"{numbers['seconds']:.1f} s, {numbers['sample_rate'] / 1000:g} kHz, "
+        f"{numbers['channels']} channel{'s' * (numbers['channels'] > 1)}, all kept. "
+        f"Denoised {speed:.0f} times faster than it plays."
+    )
+    remark = f"**{numbers['remark']}** " if numbers["remark"] else ""
+    return "\n".join(lines) + f"\n\n{remark}{about}"
+
+
+def _cache() -> Path:
+    cache = Path(gr.utils.get_upload_folder())
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def _request_folder() -> Path:
     """A new folder in Gradio's cache: a file there is served as it is, and deleted in time."""
-    cache = Path(gr.utils.get_upload_folder())
-    cache.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(dir=cache))
+    return Path(tempfile.mkdtemp(dir=_cache()))
 
 
 def _remaining(elapsed: float, fraction: float) -> str:

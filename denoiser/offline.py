@@ -43,13 +43,19 @@ def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0)
 
 
 def denoise_file(
-    model, source, target, *, strength: float = 1.0, notify: Notify = warnings.warn
+    model,
+    source,
+    target,
+    *,
+    strength: float = 1.0,
+    subtype: str | None = None,
+    notify: Notify = warnings.warn,
 ) -> Iterator[float]:
     """Denoise an audio or video file into an audio file, yielding the share done after each chunk.
 
-    Memory does not grow with the length. The target keeps rate, channels, length and, where its
-    format can, bit depth; it appears when all is done, and not at all if the generator is closed
-    before. Raises AudioError in one sentence.
+    Memory does not grow with the length. The target keeps rate, channels, length and, unless
+    `subtype` names another and where its format can, bit depth; it appears when all is done, and
+    not at all if the generator is closed before. Raises AudioError in one sentence.
     """
     _check_strength(strength)
     about = audio.info(source)
@@ -63,7 +69,9 @@ def denoise_file(
 
     gain, done = level_gain(counted(), about.sample_rate), 0
     blocks = audio.blocks(source)
-    with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+    with audio.Writer(
+        target, about.sample_rate, about.channels, subtype or about.subtype
+    ) as writer:
         denoised = denoise_blocks(
             model, blocks, about.sample_rate, strength=strength, gain=gain, notify=notify
         )
@@ -120,10 +128,17 @@ def denoise_blocks(
         count = min(estimate.shape[1], noisy.shape[1])  # resampling twice may add a sample
         waiting[:] = [noisy[:, count:]]
         noisy, estimate = noisy[:, :count], estimate[:, :count]
-        yield estimate if strength == 1 else noisy + np.float32(strength) * (estimate - noisy)
+        yield mixed(noisy, estimate, strength)
     rest = sum(block.shape[1] for block in waiting)
     if rest:  # or drop one at the very end
         yield np.zeros((waiting[0].shape[0], rest), np.float32)
+
+
+def mixed(noisy: np.ndarray, estimate: np.ndarray, strength: float) -> np.ndarray:
+    """What strength means: noisy + strength * (estimate - noisy), exact at 0 and 1."""
+    if strength in (0, 1):
+        return estimate if strength else noisy
+    return noisy + np.float32(strength) * (estimate - noisy)
 
 
 def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:

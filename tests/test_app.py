@@ -36,6 +36,10 @@ def speech_like(seconds: float, sample_rate: int, channels: int = 1) -> np.ndarr
     return (wave[:, None] + noise).astype(np.float32)
 
 
+def hiss(seconds: float, channels: int) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((round(seconds * 48000), channels))
+
+
 @pytest.fixture(scope="module")
 def model():
     return denoiser.load() if DEFAULT.is_dir() else BandUNet(BandUNetConfig()).eval()
@@ -249,8 +253,9 @@ def quickly_forgetting(model, cache, monkeypatch, tmp_path):
     """The address of a server that deletes after 4 seconds, and has one example."""
     sf.write(tmp_path / "fan_noise.flac", speech_like(1.0, 16000), 16000)
     monkeypatch.setattr(app, "SAMPLES", tmp_path)
+    monkeypatch.setattr(app, "KEPT_SECONDS", 4)
+    monkeypatch.setattr(app, "SWEEP_SECONDS", 1)
     page = app.build(model)
-    page.delete_cache = (1, 4)  # seconds: how often, how old
     app.serve(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url
     page.close()
@@ -272,7 +277,7 @@ def page(browser, url, request):
 
 def download(page, tmp_path) -> Path:
     with page.expect_download() as waiting:
-        page.locator("#enhanced a[download]").click()
+        page.locator("#download").click()
     path = tmp_path / waiting.value.suggested_filename
     waiting.value.save_as(path)
     return path
@@ -284,7 +289,7 @@ def upload(page, path):
 
 
 def wait_for_result(page):
-    page.locator("#enhanced a[download]").wait_for()
+    page.locator("#player .play").wait_for()
     for index in range(2):
         picture = page.locator("#pictures img").nth(index)
         picture.wait_for()
@@ -305,9 +310,12 @@ def test_record_denoise_listen_and_download(page, cache, tmp_path):
     assert result.name == "audio_denoised.wav"
     before, after = sf.info(sent), sf.info(result)
     assert after.frames == before.frames > 1.5 * 48000
-    assert (after.samplerate, after.channels) == (before.samplerate, before.channels) == (48000, 1)
-    heard, _ = sf.read(sent)
+    assert (after.samplerate, after.channels) == (48000, before.channels)
+    heard = sf.read(sent, always_2d=True)[0][:, 0]
     assert np.abs(heard).max() > 0.1, "the fake microphone was silent"
+    stretches = heard[len(heard) // 960 * -480 :].reshape(-1, 480)  # the second half, by 10 ms
+    pauses = np.quantile(np.sqrt(np.square(stretches).mean(1)), 0.1)
+    assert pauses > 0.02, "the browser took some of the noise (0.03) before us"
 
 
 @browser_test
@@ -322,6 +330,76 @@ def test_phone_width_has_no_sideways_scroll(page, noisy, tmp_path):
     assert download(page, tmp_path).name == "inter.view_denoised.wav"
 
 
+LISTEN = """
+const connect = AudioNode.prototype.connect;
+AudioNode.prototype.connect = function (target, ...rest) {
+  if (target === this.context.destination) {  // hear what the loudspeakers get
+    window.ears = this.context.createAnalyser();
+    window.ears.fftSize = 32768;
+    connect.call(this, window.ears);
+  }
+  return connect.call(this, target, ...rest);
+};
+window.level = () => {  // RMS of the last two thirds of a second
+  const wave = new Float32Array(32768);
+  window.ears.getFloatTimeDomainData(wave);
+  return Math.sqrt(wave.reduce((sum, x) => sum + x * x, 0) / wave.length);
+};
+"""
+
+
+@browser_test
+def test_before_after_and_removed_are_heard_in_step(page, tmp_path):
+    """The strength's slider is heard at once; a stereo recording, keys, and the mouse."""
+    page.add_init_script(LISTEN)
+    page.reload()
+    sf.write(tmp_path / "hiss.wav", 0.1 * hiss(8.0, 2), 48000)
+    upload(page, tmp_path / "hiss.wav")
+    page.get_by_role("button", name="Denoise").click()
+    wait_for_result(page)
+    page.locator("h1").click()
+    page.keyboard.press("1")
+    page.keyboard.press(" ")
+    page.get_by_role("button", name="Pause").wait_for()
+
+    def level() -> float:
+        page.wait_for_timeout(1000)
+        return page.evaluate("level()")
+
+    before = level()
+    assert before == pytest.approx(0.1 / np.sqrt(2), rel=0.15)  # both sides mixed to one
+    page.keyboard.press("3")
+    assert page.get_by_role("button", name="Removed").get_attribute("aria-pressed") == "true"
+    removed = level()
+    assert removed == pytest.approx(before, rel=0.1)  # hiss alone is nearly all removed
+    page.get_by_role("button", name="After", exact=True).click()
+    after = level()
+    assert after < 0.1 * before
+    strength = page.locator("#run input[type=range]")
+    strength.fill("0")
+    start = time.monotonic()
+    page.wait_for_function("() => level() > 0.01")
+    assert time.monotonic() - start < 1.0  # of which the level looks back two thirds
+    assert level() == pytest.approx(before, rel=0.1)
+
+
+@browser_test
+def test_strength_and_format_change_the_download_without_the_model(page, noisy, tmp_path):
+    upload(page, noisy)
+    page.get_by_role("button", name="Denoise").click()
+    wait_for_result(page)
+    slider = page.locator("#run input[type=range]")
+    slider.fill("0")
+    slider.dispatch_event("pointerup")
+    page.get_by_text("Almost nothing was removed").wait_for()
+    sent, _ = sf.read(noisy, dtype="int32")
+    np.testing.assert_array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent)
+    page.get_by_label("Format").click()
+    page.get_by_role("option", name="FLAC").click()
+    until(lambda: download(page, tmp_path).suffix == ".flac")
+    np.testing.assert_array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent)
+
+
 @browser_test
 def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):
     upload(page, noisy)
@@ -329,7 +407,7 @@ def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):
     page.get_by_text("s left").wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_text("s left").wait_for(state="detached", timeout=2000)
-    assert page.locator("#enhanced a[download]").count() == 0
+    assert not page.locator("#player").is_visible()
     monkeypatch.undo()
     page.get_by_role("button", name="Denoise").click()
     wait_for_result(page)
@@ -341,7 +419,7 @@ def test_a_minute_is_ready_to_play_within_eight_seconds(page, tmp_path):
     upload(page, tmp_path / "minute.wav")
     start = time.monotonic()
     page.get_by_role("button", name="Denoise").click()
-    page.locator("#enhanced a[download]").wait_for()
+    page.locator("#player .play").wait_for()
     seconds = time.monotonic() - start
     print(f"60 s of audio, from click to player: {seconds:.1f} s")
     assert seconds < 8
@@ -368,7 +446,7 @@ def test_video_is_opened_and_a_bad_file_named(page, tmp_path):
     page.locator("#recording audio[src*=letter]").wait_for(state="attached")
     page.get_by_role("button", name="Denoise").click()
     page.get_by_text("letter.mp3 is not audio").wait_for()
-    assert page.locator("#pictures img").count() == 0
+    assert not page.locator("#pictures").is_visible()
 
 
 @browser_test
@@ -384,7 +462,8 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     upload(page, tmp_path / "fleeting.wav")
     page.get_by_role("button", name="Denoise").click()
     wait_for_result(page)
-    assert kept() == {"fleeting.wav", "fleeting_denoised.wav", "before.png", "after.png"}
+    made = {"estimate.wav", "preview.flac", "fleeting_denoised.wav", "before.png", "after.png"}
+    assert kept() == {"fleeting.wav"} | made
     until(lambda: not kept())
     with page.expect_response(lambda response: "fan_noise.flac" in response.url and response.ok):
         page.get_by_text("fan noise").click()

@@ -125,6 +125,6 @@ def test_zero_gpu_is_borrowed_for_long_recordings_only(
     assert app._arguments([]).device == "cpu"
     page = app.build(BandUNet(BandUNetConfig(channels=16)).eval())
     (run,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
-    *_, result = run(str(tmp_path / "talk.wav"), 1.0)
+    *_, (result, _) = run(str(tmp_path / "talk.wav"), 1.0)
     assert sf.info(result).frames == 3 * 8000
     assert lent == borrowed
