@@ -30,7 +30,7 @@ from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
 from training.objectives import OBJECTIVES
 from training.store import SAMPLE_RATE
-from training.trainer import Trainer, keep_freed_memory
+from training.trainer import Trainer, keep_freed_memory, return_free_memory
 
 REPORT_SECONDS = 60  # state is saved with every report
 VALIDATION_ITEMS = 24
@@ -162,6 +162,7 @@ def train(
             progress.rows.append(row)
             progress.save(trainer)
             print(line(row, speed, left), flush=True)
+        return_free_memory()
         reported, first, losses = time.monotonic(), trainer.step, []
         validated = reported if validate else validated
     if rank == 0:
