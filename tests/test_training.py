@@ -89,6 +89,15 @@ def test_the_loss_is_its_definition():
     assert (gradients[0] - gradients[1]).abs().max() < 1e-7
 
 
+def test_distortion_is_the_error_in_dB_and_silence_counts_nothing():
+    torch.manual_seed(0)
+    clean = torch.randn(2, 48000)
+    error = 0.1**0.5 * torch.randn(2, 48000)
+    assert objectives.distortion(clean + error, clean) == pytest.approx(-10, abs=0.2)
+    clean[1] = 0
+    assert objectives.distortion(clean + error, clean) == pytest.approx(-5, abs=0.2)
+
+
 def test_what_lies_above_the_recordings_bandwidth_costs_nothing():
     model = BandUNet(TOY.model)
     t, fade = torch.arange(16 * 768) / 48000, torch.hann_window(16 * 768)
