@@ -1,6 +1,6 @@
 # make app    the page on http://127.0.0.1:7860
 # make test   lint and tests
-# make samples  samples/denoised and images/, from the embedded weights
+# make samples  samples/denoised, samples/classic and images/, from the embedded weights
 # Both set up .venv by themselves. TORCH_BACKEND=cpu takes torch without CUDA (4 GB less).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -38,3 +38,9 @@ samples: .venv/test.stamp
 	$(BIN)/python -m denoiser plot samples/clean/air_conditioner.flac \
 		samples/noisy/air_conditioner.flac \
 		samples/denoised/air_conditioner_denoised.wav -o images
+	$(BIN)/python -m denoiser denoise samples/noisy/rain.flac -o samples/classic --force \
+		--model checkpoints/classic
+	$(BIN)/python -c 'from denoiser.remix import remix; remix("samples/noisy/rain.flac", \
+		"samples/clean/rain.flac", "samples/classic/rain_noise.wav", removed=True)'
+	$(BIN)/python -m denoiser plot samples/clean/rain.flac samples/noisy/rain.flac \
+		samples/classic/rain_denoised.wav -o images/classic

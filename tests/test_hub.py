@@ -405,11 +405,10 @@ def test_the_card_keeps_what_a_person_wrote(folder):
     assert "Old" not in text
 
 
-@pytest.mark.skipif(not checkpoint.DEFAULT.is_dir(), reason="no committed weights")
-def test_the_committed_card_is_the_one_that_is_generated(monkeypatch):
+@pytest.mark.parametrize("folder", sorted((ROOT / "checkpoints").iterdir()), ids=lambda f: f.name)
+def test_the_committed_card_is_the_one_that_is_generated(folder, monkeypatch):
     monkeypatch.chdir(ROOT)
-    committed = (checkpoint.DEFAULT / "README.md").read_text(encoding="utf-8")
-    assert committed == card.text("checkpoints/band"), (
-        "run: python -m denoiser.card checkpoints/band"
-    )
+    committed = (folder / "README.md").read_text(encoding="utf-8")
+    name = f"checkpoints/{folder.name}"
+    assert committed == card.text(name), f"run: python -m denoiser.card {name}"
     assert "## Training" in committed

@@ -68,7 +68,7 @@ def plot(runs: list[Path], path: Path) -> None:
     """Training and validation, cross-entropy and IoU, of all runs in one picture."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(1, 2)
     titles = {"loss": "binary cross-entropy", "iou": "intersection over union"}
     for panel, (name, title) in zip(panels, titles.items(), strict=True):
@@ -80,7 +80,8 @@ def plot(runs: list[Path], path: Path) -> None:
             panel.plot(steps, held, colour, linestyle="--", label=f"{run.name}, held out")
         panel.set(title=title, xlabel="steps")
         panel.grid(alpha=0.3)
-    panels[0].legend(fontsize="small")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(runs), fontsize="small")
     figure.savefig(path, dpi=120)
 
 
