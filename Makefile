@@ -1,6 +1,7 @@
 # make app    the page on http://127.0.0.1:7860
 # make test   lint and tests
 # make samples  samples/denoised, samples/classic and images/, from the embedded weights
+# make images   pictures of the page, by Chromium
 # Both set up .venv by themselves. TORCH_BACKEND=cpu takes torch without CUDA (4 GB less).
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ UV = $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python \
 	$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
-.PHONY: app test samples
+.PHONY: app test samples images
 
 app: .venv/app.stamp
 	$(BIN)/python app.py
@@ -44,3 +45,6 @@ samples: .venv/test.stamp
 		"samples/clean/rain.flac", "samples/classic/rain_noise.wav", removed=True)'
 	$(BIN)/python -m denoiser plot samples/clean/rain.flac samples/noisy/rain.flac \
 		samples/classic/rain_denoised.wav -o images/classic
+
+images: .venv/test.stamp
+	$(BIN)/python docs/screenshots.py

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from denoiser import audio, checkpoint, plot
+from denoiser import audio, checkpoint, plot, remix, report
 from denoiser.offline import denoise, denoise_file
 
 SAMPLE_RATE = 48000  # Hz, of all that is measured
@@ -97,12 +97,15 @@ def hour_of_stereo(model, minutes: float = 60.0) -> float:
     """Peak resident GiB of this process once it has denoised a 60-minute file as the page does."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "hour.wav"), Path(folder, "denoised.wav")
+        source, estimate, target = (Path(folder, f"{n}.wav") for n in ("hour", "estimate", "mixed"))
         with audio.Writer(source, SAMPLE_RATE, 2) as writer:
             for _ in range(round(6 * minutes)):
                 block = 0.1 * rng.standard_normal((2, 10 * SAMPLE_RATE))
                 writer.write(block.astype(np.float32))
-        for _ in denoise_file(model, source, target):
+        for _ in denoise_file(model, source, estimate, subtype="FLOAT"):
             pass
+        remix.preview(source, estimate, Path(folder, "preview.flac"))
+        remix.remix(source, estimate, target, strength=0.8)
+        report.report(source, estimate, strength=0.8)
         plot.compare_files(source, target)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,0 +1,52 @@
+"""Pictures of the page for the README: python docs/screenshots.py
+
+Starts the page with the embedded weights, denoises a sample in Chromium and photographs the result,
+wide, as on a phone, and dark, into images/.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+VIEWS = {
+    "page": {"viewport": {"width": 1000, "height": 900}},
+    "page_phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True},
+    "page_dark": {"viewport": {"width": 1000, "height": 900}, "color_scheme": "dark"},
+}
+
+
+def photograph(browser, url: str, name: str, settings: dict) -> None:
+    """One view of the page with a result."""
+    page = browser.new_context(**settings).new_page()
+    page.goto(url)
+    page.get_by_text("rain", exact=True).click()
+    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
+    page.get_by_role("button", name="Denoise").click()
+    page.locator("#report table").wait_for()
+    page.wait_for_timeout(1500)  # pictures fade in
+    page.screenshot(path=ROOT / "images" / f"{name}.png", full_page=True)
+
+
+def main() -> None:
+    from playwright.sync_api import sync_playwright
+
+    import app
+    import denoiser
+
+    page = app.build(denoiser.load())
+    app.serve(page, prevent_thread_lock=True, quiet=True)
+    with sync_playwright() as playwright:
+        chromium = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, settings in VIEWS.items():
+            photograph(browser, page.local_url, name, settings)
+        browser.close()
+    page.close()
+
+
+if __name__ == "__main__":
+    main()
