@@ -66,7 +66,7 @@ class Result(NamedTuple):
 
     recording: str
     estimate: str  # at full strength, 32 bit float
-    speed: float  # seconds of audio a second
+    took: float  # seconds
 
 
 def build(model, notice: str | None = None) -> gr.Blocks:
@@ -97,8 +97,7 @@ def build(model, notice: str | None = None) -> gr.Blocks:
         start, finished = time.monotonic(), False
         try:
             yield None, None  # at once: before its first yield Gradio cannot stop a generator
-            seconds = info(recording).seconds
-            if borrowed and seconds > LONG_SECONDS:
+            if borrowed and info(recording).seconds > LONG_SECONDS:
                 steps = borrowed(recording, estimate)
             else:
                 steps = denoise_file(model, recording, estimate, subtype="FLOAT", notify=gr.Warning)
@@ -106,7 +105,7 @@ def build(model, notice: str | None = None) -> gr.Blocks:
                 for fraction in steps:
                     progress(fraction, desc=_remaining(time.monotonic() - start, fraction))
                     yield None, None  # here Stop ends the work
-            result = Result(recording, estimate, seconds / (time.monotonic() - start))
+            result = Result(recording, estimate, time.monotonic() - start)
             target = _mixture(result, strength, "WAV")
             finished = True
             yield target, result
@@ -231,8 +230,8 @@ def _sweep(cache: Path) -> None:
         old = time.time() - KEPT_SECONDS
         for path in list(cache.rglob("*")):
             with contextlib.suppress(OSError):
-                if path.is_file() and path.stat().st_ctime < old:
-                    path.unlink()
+                if path.stat().st_ctime < old:
+                    path.rmdir() if path.is_dir() else path.unlink()  # once it is empty
 
 
 def _on_borrowed_gpu(model):
@@ -283,7 +282,7 @@ def _mixture(result: Result | None, strength: float, form: str) -> str | None:
     what, suffix = FORMS[form]
     folder = Path(result.estimate).with_name(f"strength-{100 * strength:g}")
     path = folder / f"{Path(result.recording).stem}_{what}{suffix}"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         if not path.exists():
             removed = what == "removed"
@@ -304,10 +303,10 @@ def _judged(result: Result | None, strength: float) -> tuple[tuple[str, str] | N
     for figure, path in zip(plot.compare_files(result.recording, after), paths, strict=True):
         figure.savefig(path)
     numbers = report.report(result.recording, result.estimate, strength=strength)
-    return paths, _table(numbers, result.speed)
+    return paths, _table(numbers, result.took)
 
 
-def _table(numbers: dict, speed: float) -> str:
+def _table(numbers: dict, took: float) -> str:
     """A report as Markdown."""
     lines = ["| | Before | After |", "|:--|--:|--:|"]
     for name, (title, unit) in REPORTED.items():
@@ -316,7 +315,7 @@ def _table(numbers: dict, speed: float) -> str:
     about = (
         f"{numbers['seconds']:.1f} s, {numbers['sample_rate'] / 1000:g} kHz, "
         f"{numbers['channels']} channel{'s' * (numbers['channels'] > 1)}, all kept. "
-        f"Denoised {speed:.0f} times faster than it plays."
+        f"Denoised {numbers['seconds'] / took:.1f} times as fast as it plays."
     )
     remark = f"**{numbers['remark']}** " if numbers["remark"] else ""
     return "\n".join(lines) + f"\n\n{remark}{about}"
