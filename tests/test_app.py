@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import av
@@ -195,9 +196,33 @@ def test_stop_ends_the_work_and_frees_the_slot(client, cache, slow, monkeypatch,
     assert time.monotonic() - start < 5.0
 
 
-def test_only_denoise_is_an_endpoint(client):
+def test_a_batch_goes_on_after_a_bad_file_and_names_it(client, noisy, tmp_path):
+    letter, twin = tmp_path / "letter.mp3", tmp_path / "twin" / noisy.name
+    letter.write_text("This is a letter, not a sound.")
+    twin.parent.mkdir()
+    shutil.copy(noisy, twin)
+    sent = [gradio_client.handle_file(str(path)) for path in (noisy, letter, twin)]
+    archive, table = client.predict(sent, 1.0, api_name="/batch")
+    assert "| letter.mp3 | letter.mp3 is not audio" in table
+    assert table.count("denoised |") == 2
+    with zipfile.ZipFile(archive) as bundle:
+        assert bundle.namelist() == ["inter.view_denoised.wav", "inter.view_denoised-2.wav"]
+        bundle.extractall(tmp_path)
+    alone, _ = sf.read(denoised(client, noisy))
+    np.testing.assert_array_equal(sf.read(tmp_path / "inter.view_denoised.wav")[0], alone)
+
+
+def test_a_batch_of_bad_files_only_gives_no_archive(client, tmp_path):
+    (tmp_path / "letter.mp3").write_text("This is a letter, not a sound.")
+    sent = [gradio_client.handle_file(str(tmp_path / "letter.mp3"))]
+    archive, table = client.predict(sent, 1.0, api_name="/batch")
+    assert archive is None
+    assert "letter.mp3 is not audio" in table
+
+
+def test_denoise_and_batch_are_the_endpoints(client):
     endpoints = client.view_api(print_info=False, return_format="dict")["named_endpoints"]
-    assert list(endpoints) == ["/denoise"]
+    assert set(endpoints) == {"/denoise", "/batch"}
     parameters = endpoints["/denoise"]["parameters"]
     assert [p["parameter_name"] for p in parameters] == ["recording", "strength"]
     assert parameters[1]["parameter_default"] == 1

@@ -19,6 +19,7 @@ from huggingface_hub import SpaceCard
 import app
 from denoiser import checkpoint, offline
 from denoiser.unet import BandUNet, BandUNetConfig
+from page import handlers
 
 ROOT = Path(__file__).parent.parent
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -119,7 +120,7 @@ def lent(monkeypatch):
 def test_zero_gpu_is_borrowed_for_long_recordings_only(
     lent, monkeypatch, tmp_path, limit, borrowed
 ):
-    monkeypatch.setattr(app, "LONG_SECONDS", limit)
+    monkeypatch.setattr(handlers, "LONG_SECONDS", limit)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
     sf.write(tmp_path / "talk.wav", np.zeros(3 * 8000), 8000)
     assert app._arguments([]).device == "cpu"

@@ -1,0 +1,1 @@
+"""The parts of the page: handlers, and the player in HTML, CSS and JavaScript."""
