@@ -16,7 +16,7 @@ import denoiser
 from denoiser import audio
 from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet, BandUNetConfig
-from training import data, objectives, train
+from training import data, objectives, train, validation
 from training.config import MixtureConfig, Recipe
 from training.trainer import Trainer
 
@@ -45,7 +45,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture
 def sources(corpus, monkeypatch):
-    monkeypatch.setattr(train, "VALIDATION_ITEMS", 1)
+    monkeypatch.setattr(validation, "ITEMS", 1)
     return data.find_sources([corpus / "clean"], [corpus / "noise"], [])
 
 
