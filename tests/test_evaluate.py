@@ -11,7 +11,7 @@ import pytest
 import denoiser
 from denoiser import audio, checkpoint, metrics
 from denoiser.unet import BandUNet, BandUNetConfig
-from training import evaluate, pairs, speed
+from training import evaluate, extremes, pairs, speed
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = "voicebank_p232_242.flac"
@@ -293,3 +293,18 @@ def test_speed_is_one_table_of_cpu_time_per_second_of_audio(few, capsys, monkeyp
         assert "| `denoise()` of 60 s, 48 kHz mono, one thread | 0.0100 of real time |" in printed
         assert f"| `step()`, hop by hop, one thread | {step}" in printed
         assert f"| peak memory, 60-minute stereo file | {peak_gib:.2f} GiB |" in printed
+
+
+def test_extremes_are_what_is_kept_of_speech_and_lost_of_noise(few, capsys, monkeypatch):
+    """A denoiser that takes everything by 20 dB and adds an error 26 dB below the speech."""
+
+    def denoise(model, wave, rate):
+        error = np.random.default_rng(0).standard_normal(wave.shape)
+        error *= 0.05 * np.sqrt(np.square(wave).mean())
+        return (0.1 * (wave + error)).astype(np.float32)
+
+    monkeypatch.setattr(extremes, "denoise", denoise)
+    assert extremes.main(["model", "few"]) == 0
+    cells = capsys.readouterr().out.splitlines()[-1].split("|")
+    assert float(cells[2].removesuffix("dB ")) == pytest.approx(26, abs=0.2)
+    assert float(cells[3].removesuffix("dB ")) == pytest.approx(20, abs=0.1)

@@ -1,0 +1,57 @@
+"""What a model does where there is nothing to do: python -m training.extremes CHECKPOINT PAIRS...
+
+Clean speech alone should come out as it went in; noise alone should not come out. Folders of pairs
+are those of `training.evaluate`; the noise is noisy minus clean.
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from denoiser import audio, checkpoint, denoise, metrics
+from training import pairs
+
+QUIET = 1e-7  # amplitude: what is quieter is silence
+
+
+def extremes(model, folder: Path) -> tuple[float, float]:
+    """Medians over a folder: SI-SDR in dB of clean speech denoised, dB that noise alone loses."""
+    kept, lost = [], []
+    for pair in pairs.find(folder):
+        noisy, clean, rate = pair.read()
+        noise = noisy - clean
+        enhanced = denoise(model, clean[None], rate)[0]
+        kept.append(metrics.si_sdr(enhanced=enhanced, clean=clean, sample_rate=rate))
+        rest = denoise(model, noise[None], rate)[0]
+        lost.append(20 * np.log10(_rms(noise) / _rms(rest)))
+    return statistics.median(kept), statistics.median(lost)
+
+
+def _rms(wave: np.ndarray) -> float:
+    return max(float(np.sqrt(np.square(wave, dtype=np.float64).mean())), QUIET)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.extremes", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a folder with config.json and weights")
+    parser.add_argument("pairs", nargs="+", type=Path, help="folders with noisy/ and clean/")
+    options = parser.parse_args(argv)
+    print("| set | clean speech in: SI-SDR of the output | noise alone in: quieter by |")
+    print("|---|---|---|")
+    try:
+        model = checkpoint.load(options.checkpoint, "cpu")
+        for folder in options.pairs:
+            kept, lost = extremes(model, folder)
+            print(f"| {folder.name} | {kept:.1f} dB | {lost:.1f} dB |")
+    except (audio.AudioError, checkpoint.CheckpointError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
