@@ -279,6 +279,23 @@ def test_what_is_published_is_what_is_fetched(server, folder):
     np.testing.assert_array_equal(output(NAME), output(folder))
 
 
+def test_ten_megabytes_there_and_back_take_less_than_five_seconds(server, tmp_path):
+    """And once cached, weights from the Hub cost less than a second more than a folder's."""
+    config = BandUNetConfig(channels=512)  # 11 MB
+    checkpoint.save(BandUNet(config), tmp_path / "large")
+    assert (tmp_path / "large" / "model.safetensors").stat().st_size > 10_000_000
+    start = time.monotonic()
+    publish.publish(tmp_path / "large", "me/large")
+    hub.fetch("me/large")
+    assert time.monotonic() - start < 5
+    taken = []
+    for source in (tmp_path / "large", "me/large"):
+        start = time.monotonic()
+        denoiser.load(source, "cpu")
+        taken.append(time.monotonic() - start)
+    assert taken[1] < taken[0] + 1
+
+
 def test_publishing_again_changes_nothing(server, folder):
     publish.publish(folder, NAME)
     repo = server.repos[("models", NAME)]
