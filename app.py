@@ -6,15 +6,13 @@ Layout and translation only; the work is one call into `denoiser`.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -22,101 +20,122 @@ spaces = None
 if os.environ.get("SPACES_ZERO_GPU"):  # a Space whose GPU is lent to one call at a time
     import spaces  # before torch, which it changes
 
-from page import handlers  # noqa: E402
+from page import handlers, incoming, models, results, server  # noqa: E402
+from page.program import program  # noqa: E402
+from page.words import text  # noqa: E402
 
-ROOT = Path(__file__).parent
-SAMPLES, PARTS = ROOT / "samples" / "noisy", ROOT / "page"
-KEPT_MINUTES = 60
-KEPT_SECONDS, SWEEP_SECONDS = 60 * (KEPT_MINUTES - 1), 30.0
+PARTS = Path(__file__).parent / "page"
+EXAMPLES = ("air_conditioner", "crackling_fire", "rain")
 QUEUE_PLACES = 32
 ON_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
-FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
-MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+PRIVATE = {"api_visibility": "private"}
 STRENGTH_JS = "s => { document.dispatchEvent(new CustomEvent('denoiser:strength', {detail: s})) }"
-HEAD = """
-# Speech denoiser
-Takes the noise out of recorded speech and leaves the voice as it is.
-"""
-FOOT = f"""
-**Privacy.** Your audio goes to the computer that runs this page and nowhere else. It is used for
-your result only, and both are deleted there after {KEPT_MINUTES} minutes at the latest.
-
-**Limits.** Made for speech: music, animals and other sounds count as noise. Echo stays, and words
-that the noise has covered do not come back.
-
-**Licence.** Code and weights are free to use under the MIT licence.
-"""
 
 
-def build(model, notice: str | None = None) -> gr.Blocks:
-    """The page around one loaded model, which every visitor shares and nobody changes."""
-    borrowed = _on_borrowed_gpu(model) if spaces else None
+class Settings(NamedTuple):
+    """What a visitor may choose before the run."""
+
+    strength: gr.Slider
+    model: gr.Dropdown
+    device: gr.Dropdown
+    mono: gr.Checkbox
+    loudness: gr.Radio
+
+
+class Exit(NamedTuple):
+    """Where a result is heard, seen, measured and taken away."""
+
+    player: gr.HTML
+    pictures: gr.ImageSlider
+    report: gr.Markdown
+    dnsmos: gr.Checkbox
+    form: gr.Dropdown
+    download: gr.DownloadButton
+
+
+def build(shelf: models.Shelf, notice: str | None = None) -> gr.Blocks:
+    """The page around loaded models, which all visitors share and nobody changes."""
+    first = shelf.get()
+    borrowed = server.on_borrowed_gpu(first.model, spaces) if spaces else None
 
     with gr.Blocks(title="Speech denoiser") as page:
-        gr.Markdown(HEAD, elem_id="head")
+        gr.Markdown(text("title"), elem_id="head")
         if notice:
             gr.Markdown(f"**Please note.** {notice}", elem_id="notice")
-        with gr.Tab("One recording"):
-            _one(handlers.denoising(model, borrowed))
-        with gr.Tab("Several files"):
-            _several(handlers.batching(model))
-        gr.Markdown(FOOT, elem_id="foot")
+        with gr.Tab(text("one")):
+            _one(page, shelf, handlers.denoising(shelf, borrowed))
+        with gr.Tab(text("several")):
+            _several(shelf, handlers.batching(shelf))
+        _report_endpoint()
+        gr.Markdown(text("foot"), elem_id="foot")
+        if first.card:
+            with gr.Accordion(text("card"), open=False):
+                gr.Markdown(first.card, elem_id="card")
     return page.queue(max_size=QUEUE_PLACES)
 
 
-def _one(denoise: Callable) -> None:
+def _one(page: gr.Blocks, shelf: models.Shelf, denoise) -> None:
     """One recording: from the entry to the result, and what happens when."""
-    recording, other = _entry()
-    with gr.Row(elem_id="run"):
-        strength = gr.Slider(0, 1, value=1, step=0.05, label="Strength", scale=3, min_width=220)
-        run = gr.Button("Denoise", variant="primary", scale=3, min_width=120)
-        stop = gr.Button("Stop", scale=1, min_width=90)
+    recording = _entry()
+    settings, run, stop = _settings(shelf, text("denoise"))
     with gr.Column(visible=False, elem_id="result") as panel:
-        player, pictures, report, form, download = _exit()
-    result = gr.State(None, time_to_live=60 * KEPT_MINUTES)
+        leave = _exit()
+    with gr.Accordion(text("program"), open=False):
+        snippet = gr.Textbox(
+            label=text("program"), show_label=False, lines=12, buttons=["copy"], elem_id="program"
+        )
+    result = gr.State(None, time_to_live=60 * server.KEPT_MINUTES)
+    asked = gr.State(None)  # changes when a link wants the run to begin
 
-    private = {"api_visibility": "private"}
-    other.upload(lambda path: path, other, recording, **private)
-    run.click(handlers.cleared, None, [panel, player, form], queue=False, **private)
-    running = run.click(
-        denoise, [recording, strength], [download, result], api_name="denoise", **ON_MODEL
+    start = [run.click, asked.change]
+    gr.on(start, handlers.cleared, None, [panel, leave.player, leave.form], queue=False, **PRIVATE)
+    running = gr.on(
+        start,
+        denoise,
+        [recording, *settings],
+        [leave.download, result],
+        api_name="denoise",
+        **ON_MODEL,
     )
-    stop.click(None, cancels=[running], **private)
-    shown = running.success(handlers.player, [result, strength], [player, panel], **private)
-    strength.input(None, strength, js=STRENGTH_JS, **private)
+    stop.click(None, cancels=[running], **PRIVATE)
+    _present(running, result, settings, panel, leave)
+
+    linked = [recording, settings.strength, settings.model, settings.mono, settings.loudness]
+    page.load(incoming.opening(shelf), None, [*linked, asked], concurrency_limit=8, **PRIVATE)
     gr.on(
-        [strength.release, form.input],
-        handlers.mixture,
-        [result, strength, form],
-        download,
-        **private,
+        [page.load, *(setting.change for setting in settings)],
+        program,
+        list(settings),
+        snippet,
+        queue=False,
+        show_progress="hidden",
+        **PRIVATE,
     )
-    for event in (shown.success, strength.release):
-        event(handlers.judged, [result, strength], [pictures, report], **private)
 
 
-def _several(batch: Callable) -> None:
-    """Many files in, one archive out."""
-    files = gr.File(
-        label="Your recordings",
-        file_count="multiple",
-        file_types=["audio", "video"],
-        elem_id="files",
+def _present(running, result: gr.State, settings: Settings, panel: gr.Column, leave: Exit) -> None:
+    """After a run, and when strength, loudness or form are changed later."""
+    strength, loudness = settings.strength, settings.loudness
+    shown = running.success(
+        handlers.shown, [result, strength], [leave.player, leave.form, panel], **PRIVATE
     )
-    with gr.Row():
-        strength = gr.Slider(0, 1, value=1, step=0.05, label="Strength", scale=3, min_width=220)
-        run = gr.Button("Denoise all", variant="primary", scale=3, min_width=120)
-        stop = gr.Button("Stop", scale=1, min_width=90)
-    table = gr.Markdown(elem_id="table")
-    archive = gr.File(label="Denoised", interactive=False, elem_id="archive")
-    running = run.click(batch, [files, strength], [archive, table], api_name="batch", **ON_MODEL)
-    stop.click(None, cancels=[running], api_visibility="private")
+    strength.input(None, strength, js=STRENGTH_JS, **PRIVATE)
+    gr.on(
+        [strength.release, loudness.input, leave.form.input],
+        handlers.taken,
+        [result, strength, loudness, leave.form],
+        leave.download,
+        **PRIVATE,
+    )
+    for event in (shown.success, strength.release, leave.dnsmos.input):
+        judged = [result, strength, leave.dnsmos]
+        event(handlers.judged, judged, [leave.pictures, leave.report], **PRIVATE)
 
 
-def _entry() -> tuple[gr.Audio, gr.UploadButton]:
-    """Where a recording comes in."""
+def _entry() -> gr.Audio:
+    """Where a recording comes in: a file, the microphone, an example, a link, noise on top."""
     recording = gr.Audio(
-        label="Your recording",
+        label=text("recording"),
         sources=["upload", "microphone"],
         type="filepath",
         format=None,
@@ -124,26 +143,85 @@ def _entry() -> tuple[gr.Audio, gr.UploadButton]:
         waveform_options=gr.WaveformOptions(sample_rate=48000),
         elem_id="recording",
     )
+    names = [name for name in EXAMPLES if incoming.example(name).exists()]
+    if names:
+        gr.set_static_paths([incoming.SAMPLES])  # copies in the cache would be deleted in time
+        gr.Markdown(text("examples"), elem_id="examples")
     with gr.Row():
-        examples = sorted(SAMPLES.glob("*.flac"))[:3]
-        if examples:
-            gr.set_static_paths([SAMPLES])  # copies in the cache would be deleted in time
-            gr.Examples(
-                [[str(path)] for path in examples],
-                inputs=[recording],
-                example_labels=[path.stem.replace("_", " ") for path in examples],
-                label="No recording at hand? Try one of these",
-                api_visibility="private",
-            )
+        for name in names:
+            button = gr.Button(text(f"example.{name}"), size="sm", min_width=100)
+            path = str(incoming.example(name))
+            button.click(lambda path=path: path, None, recording, **PRIVATE)
         # The component above refuses video and rare formats; set from here, it takes them.
-        other = gr.UploadButton(
-            "Open a video or another format", file_types=["audio", "video"], size="sm"
+        other = gr.UploadButton(text("video"), file_types=["audio", "video"], size="sm")
+        other.upload(lambda path: path, other, recording, **PRIVATE)
+    with gr.Accordion(text("more"), open=False):
+        _link(recording)
+        _noise(recording, names)
+    return recording
+
+
+def _link(recording: gr.Audio) -> None:
+    with gr.Row(equal_height=True):
+        address = gr.Textbox(
+            label=text("link"), placeholder="https://", scale=3, max_length=2000, elem_id="address"
         )
-    return recording, other
+        button = gr.Button(text("open"), scale=1, min_width=100)
+    gr.on(
+        [button.click, address.submit],
+        incoming.fetched,
+        address,
+        recording,
+        concurrency_limit=8,
+        **PRIVATE,
+    )
 
 
-def _exit() -> tuple:
-    """Where the result is heard, seen, measured and taken away."""
+def _noise(recording: gr.Audio, names: list[str]) -> None:
+    """For those who have a clean recording only."""
+    last = gr.State((), time_to_live=60 * server.KEPT_MINUTES)
+    nothing = gr.State(None)
+    with gr.Row(equal_height=True):
+        choices = [(text(f"example.{name}"), name) for name in names]
+        noise = gr.Dropdown(choices, label=text("noise"), scale=2, min_width=180, elem_id="noise")
+        snr_db = gr.Slider(-5, 20, value=5, step=1, label=text("snr"), scale=2, min_width=180)
+        add = gr.Button(text("add"), scale=1, min_width=100)
+        own = gr.UploadButton(text("your_noise"), file_types=["audio", "video"], min_width=100)
+    for event, source in ((add.click, [noise, nothing]), (own.upload, [nothing, own])):
+        inputs = [recording, *source, snr_db, last]
+        event(incoming.noisier, inputs, [recording, last], **PRIVATE)
+
+
+def _settings(shelf: models.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button]:
+    """Strength, Run and Stop; the rest folded away."""
+    with gr.Row(elem_classes="run"):
+        strength = gr.Slider(
+            0, 100, value=100, step=5, label=text("strength"), scale=3, min_width=220
+        )
+        run = gr.Button(verb, variant="primary", scale=3, min_width=120)
+        stop = gr.Button(text("stop"), scale=1, min_width=90)
+    with gr.Accordion(text("options"), open=False), gr.Row():
+        model = gr.Dropdown(
+            shelf.names,
+            value=shelf.first,
+            allow_custom_value=True,
+            label=text("model"),
+            info=text("model.info"),
+        )
+        devices = models.devices()
+        device = gr.Dropdown(
+            devices, value="auto", label=text("device"), visible=len(devices) > 2, min_width=120
+        )
+        loudness = gr.Radio(
+            [(text(f"loudness.{choice}"), choice) for choice in results.LOUDNESS],
+            value="keep",
+            label=text("loudness"),
+        )
+        mono = gr.Checkbox(label=text("mono"), min_width=120)
+    return Settings(strength, model, device, mono, loudness), run, stop
+
+
+def _exit() -> Exit:
     parts = {name: (PARTS / f"player.{name}").read_text() for name in ("html", "css", "js")}
     player = gr.HTML(
         None,
@@ -154,73 +232,48 @@ def _exit() -> tuple:
         padding=False,
     )
     pictures = gr.ImageSlider(
-        label="Spectrograms before and after",
+        label=text("pictures.label"),
         type="filepath",
         show_label=False,
+        buttons=["fullscreen"],
         elem_id="pictures",
     )
     report = gr.Markdown(elem_id="report")
+    dnsmos = gr.Checkbox(label=text("dnsmos"), container=False)
     with gr.Row():
         form = gr.Dropdown(
-            list(handlers.FORMS), value="WAV", label="Format", scale=1, min_width=140
+            [(text(f"form.{form}"), form) for form in results.FORMS],
+            value="wav",
+            label=text("format"),
+            min_width=140,
         )
-        download = gr.DownloadButton("Download", variant="primary", scale=2, elem_id="download")
-    return player, pictures, report, form, download
+        download = gr.DownloadButton(
+            text("download"), variant="primary", scale=2, elem_id="download"
+        )
+    return Exit(player, pictures, report, dnsmos, form, download)
 
 
-def serve(page: gr.Blocks, **where) -> None:
-    """Start the server; `where` goes to Gradio's launch. Old files are swept away meanwhile."""
-    theme = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=MONOSPACE)
-    threading.Thread(target=_sweep, args=[handlers.cache()], daemon=True).start()
-    page.launch(
-        run_history=False,
-        ssr_mode=False,
-        theme=theme,
-        css=(PARTS / "page.css").read_text(),
-        head=(PARTS / "head.html").read_text(),
-        **where,
+def _several(shelf: models.Shelf, batch) -> None:
+    """Many files in, one archive out."""
+    files = gr.File(
+        label=text("files"),
+        file_count="multiple",
+        file_types=["audio", "video"],
+        elem_id="files",
     )
+    settings, run, stop = _settings(shelf, text("all"))
+    table = gr.Markdown(elem_id="table")
+    archive = gr.File(label=text("zip"), interactive=False, elem_id="archive")
+    running = run.click(batch, [files, *settings], [archive, table], api_name="batch", **ON_MODEL)
+    stop.click(None, cancels=[running], **PRIVATE)
 
 
-def _sweep(cache: Path) -> None:
-    """Delete what visitors sent and got KEPT_SECONDS ago, for ever."""
-    while True:
-        time.sleep(SWEEP_SECONDS)
-        old = time.time() - KEPT_SECONDS
-        for path in list(cache.rglob("*")):
-            with contextlib.suppress(OSError):  # a visitor's Stop may be faster
-                if path.is_file() and path.stat().st_ctime < old:
-                    path.unlink()
-
-
-def _on_borrowed_gpu(model):
-    """denoise_file in ZeroGPU's process, on a copy of the model; its duration is reserved first."""
-    import copy
-
-    from denoiser import audio, offline
-
-    twin = copy.deepcopy(model).to("cuda")
-
-    def seconds(source: str, target: str) -> int:
-        return min(120, 20 + round(audio.info(source).seconds / 50))
-
-    @spaces.GPU(duration=seconds)
-    def run(source: str, target: str) -> Iterator[float]:
-        yield from offline.denoise_file(twin, source, target, subtype="FLOAT")
-
-    return run
-
-
-def _warm_up(model) -> None:
-    """What the first visitor would wait for: librosa, matplotlib and the model's first call."""
-    import numpy as np
-
-    from denoiser import denoise, plot
-
-    second = np.zeros(48000, np.float32)
-    denoise(model, second[None], 48000)
-    for figure in plot.compare({"": second}, 48000):
-        figure.savefig(os.devnull, format="png")
+def _report_endpoint() -> None:
+    """/report, for programs: its parts are not shown."""
+    with gr.Column(visible=False):
+        sides = [gr.Audio(type="filepath", format=None, label=s) for s in ("before", "after")]
+        dnsmos, numbers = gr.Checkbox(label="dnsmos"), gr.JSON()
+        gr.Button().click(handlers.report, [*sides, dnsmos], numbers, api_name="report")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -247,38 +300,25 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _load(source: str | None, device: str) -> tuple:
-    """The model, and a notice if it may not be what was asked for because the Hub is away."""
-    import denoiser
-    from denoiser import hub
-
-    try:
-        folder, notice = hub.fetch(source)
-    except hub.Unreachable as error:
-        folder, _ = hub.fetch(None)
-        notice = f"{error} This page runs with the weights that it came with, not with {source}."
-    if notice:
-        print(f"app.py: {notice}", file=sys.stderr)
-    return denoiser.load(folder, device=device), notice
-
-
 def main(argv: list[str] | None = None) -> int:
     args = _arguments(argv)
     from denoiser.checkpoint import CheckpointError
 
     try:
-        model, notice = _load(args.model, args.device)
+        shelf, notice = models.start(args.model, args.device)
     except CheckpointError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 1
+    if notice:
+        print(f"app.py: {notice}", file=sys.stderr)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # leave the cache's `with` on a kill too
-    threading.Thread(target=_warm_up, args=[model], daemon=True).start()
+    threading.Thread(target=server.warm_up, args=[shelf.get().model], daemon=True).start()
     with tempfile.TemporaryDirectory(prefix="denoiser-") as cache:
         os.environ["GRADIO_TEMP_DIR"] = cache  # a stopped server leaves nobody's audio behind
         try:
             # Host and port of None: GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, as a Space sets them
-            page = build(model, notice)
-            serve(page, server_name=args.host, server_port=args.port, share=args.share)
+            page = build(shelf, notice)
+            server.serve(page, server_name=args.host, server_port=args.port, share=args.share)
         except (OSError, OverflowError) as error:
             print(f"app.py: the page cannot be served: {error}", file=sys.stderr)
             return 1

@@ -35,7 +35,7 @@ _OPEN_OPTIONS = {
 }
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
-_LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]  # for 1 to 8 channels
+LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]  # for 1 to 8 channels
 
 # ending -> subtype -> FFmpeg's encoder and the sample format it is fed
 _ENCODERS = {
@@ -87,7 +87,7 @@ def info(path) -> Info:
     24 and 32 bit integers give PCM_24, as a float32 wave carries 24 bits; lossy formats, which
     have no bit depth, give PCM_16.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         # The container's word is not enough: HE-AAC decodes to twice the rate it names.
         (wave, sample_rate), _ = _first(path, _decoded(container, stream))
         if stream.duration is not None:
@@ -108,7 +108,7 @@ def blocks(path, seconds: float = 10.0) -> Iterator[np.ndarray]:
 
     Memory does not grow with the length of the file. What a damaged file still holds is kept.
     """
-    with _opened(path) as (container, stream):
+    with opened(path) as (container, stream):
         (_, rate), decoded = _first(path, _decoded(container, stream))
         size = max(1, round(seconds * rate))
         waves, held, given = [], 0, 0  # held and given in samples
@@ -131,8 +131,8 @@ def blocks(path, seconds: float = 10.0) -> Iterator[np.ndarray]:
 
 
 @contextmanager
-def _opened(path):
-    """The container and its main audio stream, or the sentence that says why not."""
+def opened(path):
+    """PyAV's container and its main audio stream, or the sentence that says why not."""
     path = Path(path)
     if os.path.isdir(path):
         raise AudioError(f"{path.name} is a folder: choose an audio or video file.")
@@ -209,9 +209,9 @@ def _first(path, decoded):
     wave, rate = first = next(decoded, (None, 0))
     if wave is None:
         raise AudioError(f"{name} holds no sound (zero samples): choose another file.")
-    if len(wave) > len(_LAYOUTS) or not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+    if len(wave) > len(LAYOUTS) or not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         raise AudioError(
-            f"{name} is {len(wave)}-channel sound at {rate} Hz, but only 1 to {len(_LAYOUTS)} "
+            f"{name} is {len(wave)}-channel sound at {rate} Hz, but only 1 to {len(LAYOUTS)} "
             f"channels at {_LOWEST_RATE} to {_HIGHEST_RATE} Hz can be read: export it as stereo "
             "at 48000 Hz."
         )
@@ -330,7 +330,7 @@ class Writer:
                 codec,
                 rate=rate,
                 format=self._format,
-                layout=_LAYOUTS[channels - 1],
+                layout=LAYOUTS[channels - 1],
                 options=_MP3_QUALITY if ending == ".mp3" else {},
             )
             self._container.start_encoding()  # a header, even if no sample follows
@@ -368,7 +368,7 @@ class Writer:
             if self._format != "fltp":
                 piece = piece.T.reshape(1, -1)  # (C, n) -> (1, n C)
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(piece), self._format, _LAYOUTS[self.channels - 1]
+                np.ascontiguousarray(piece), self._format, LAYOUTS[self.channels - 1]
             )
             frame.sample_rate = self._stream.rate
             self._container.mux(self._stream.encode(frame))

@@ -33,7 +33,9 @@ TICKS_KHZ = (0.5, 1, 2, 4, 8, 16, 32)
 FACE, TEXT, GRID, TRACE = "#12151c", "#d5dae3", "#3b4252", "#f0a868"
 
 
-def compare_files(before: str, after: str) -> tuple[Figure, Figure]:
+def compare_files(
+    before: str, after: str, titles: tuple[str, str] = ("Before", "After")
+) -> tuple[Figure, Figure]:
     """Spectrograms of two audio files of one rate, in constant memory: same size, axes, dB range.
 
     Raises:
@@ -54,7 +56,7 @@ def compare_files(before: str, after: str) -> tuple[Figure, Figure]:
     figures = []
     # The names meet in the middle, so that a slider between the pictures shows both.
     for title, x, side, picture in zip(
-        ("Before", "After"), (0.5, 0.55), ("right", "left"), pictures, strict=True
+        titles, (0.5, 0.55), ("right", "left"), pictures, strict=True
     ):
         figure = _figure(8.5, 4.0)
         axes = figure.add_subplot()

@@ -4,80 +4,72 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import gradio as gr
 
+from page import results
+from page.incoming import link
+from page.models import Shelf
+from page.results import FORMS, Result, new_folder, refusal, refusals
+from page.words import say
+
 LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
-LOUDER_DB = 6.0  # at most, of one side of the player to match the other
-FORMS = {
-    "WAV": ("denoised", ".wav"),
-    "FLAC": ("denoised", ".flac"),
-    "MP3": ("denoised", ".mp3"),
-    "The removed noise, WAV": ("removed", ".wav"),
-}
-REPORTED = {
-    "noise_floor_db": ("Noise floor", "dBFS"),
-    "snr_db": ("Speech over noise floor", "dB"),
-    "loudness_lufs": ("Loudness", "LUFS"),
-    "peak_dbfs": ("Peak", "dBFS"),
-}
 
 
-class Result(NamedTuple):
-    """What one run of the model left in the visitor's folder: all else is made from it."""
-
-    recording: str
-    estimate: str  # at full strength, 32 bit float
-    took: float  # seconds
-
-
-def denoising(model, borrowed: Callable | None) -> Callable:
+def denoising(shelf: Shelf, borrowed: Callable | None) -> Callable:
     """The handler of the endpoint /denoise; `borrowed` is `denoise_file` on ZeroGPU."""
 
-    def denoise(recording: str, strength: float, progress=gr.Progress()) -> Iterator:
+    def denoise(
+        recording: str,
+        strength: float,
+        model: str,
+        device: str,
+        mono: bool,
+        loudness: str,
+        request: gr.Request,
+        progress=gr.Progress(),
+    ) -> Iterator:
         """Take the noise out of a recording of speech.
 
         Args:
             recording: an audio or video file of any common format, rate and number of channels.
-            strength: 1 takes out all the noise that the model finds, 0 leaves the recording as it
+            strength: 100 takes out all the noise that the model finds, 0 leaves the recording as it
                 is, values between mix the two.
+            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
+            device: auto, cpu, cuda or mps.
+            mono: mix all channels to one.
+            loudness: keep, or -16 or -23 LUFS, as far as the peak stays below -1 dBFS.
 
         Returns:
-            A WAV file, `<stem>_denoised.wav`, with the rate, channels, level and length of the
-            recording.
+            A WAV file, `<stem>_denoised.wav`, with the rate, channels, bit depth, length and,
+            unless told otherwise, level of the recording.
         """
-        from denoiser.audio import AudioError, info
-        from denoiser.offline import denoise_file
-
         if not recording:
-            raise _refusal("There is nothing to denoise yet: choose a file or record one first.")
+            raise refusal(say(request, "none"))
         if not Path(recording).exists():
-            raise _refusal("Your recording has been deleted in the meantime: choose it again.")
-        folder = _request_folder()
-        estimate = str(folder / "estimate.wav")
-        start, finished = time.monotonic(), False
+            raise refusal(say(request, "gone"))
+        folder, finished = new_folder(), False
+        asked = link(recording, shelf, model=model, mono=mono, loudness=loudness)
+        start = time.monotonic()
         try:
             yield None, None  # at once: before its first yield Gradio cannot stop a generator
-            if borrowed and info(recording).seconds > LONG_SECONDS:
-                steps = borrowed(recording, estimate)
-            else:
-                steps = denoise_file(model, recording, estimate, subtype="FLOAT", notify=gr.Warning)
-            with contextlib.closing(steps):
-                for fraction in steps:
-                    progress(fraction, desc=_remaining(time.monotonic() - start, fraction))
-                    yield None, None  # here Stop ends the work
-            result = Result(recording, estimate, time.monotonic() - start)
-            target = mixture(result, strength, "WAV")
+            with refusals():
+                run = _run(shelf, borrowed, recording, folder, model, device, mono, asked)
+                with contextlib.closing(run):
+                    for done in run:
+                        if isinstance(done, Result):
+                            break
+                        left = (time.monotonic() - start) / max(done, 1e-3) * (1 - done)
+                        progress(done, desc=say(request, "progress", seconds=f"{left:.0f}"))
+                        yield None, None  # here Stop ends the work
+                target = results.take(done, strength / 100, loudness)
             finished = True
-            yield target, result
-        except AudioError as error:
-            raise _refusal(str(error)) from None
+            titles = (say(request, "before"), say(request, "after"))
+            yield target, done._replace(titles=titles)
         finally:
             if not finished:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -85,45 +77,85 @@ def denoising(model, borrowed: Callable | None) -> Callable:
     return denoise
 
 
-def batching(model) -> Callable:
+def _run(shelf, borrowed, original, folder, name, device, mono, link) -> Iterator[float | Result]:
+    """One recording through a model: the shares done, then the result."""
+    from denoiser import audio, remix
+    from denoiser.offline import denoise_file, return_free_memory
+
+    start, recording = time.monotonic(), original
+    about = audio.info(original)
+    loaded = shelf.get(name, device)
+    if mono and about.channels > 1:
+        recording = str(folder / "mono.wav")
+        remix.to_mono(original, recording)
+    estimate = str(folder / "estimate.wav")
+    if borrowed and about.seconds > LONG_SECONDS and loaded == shelf.get():
+        steps = borrowed(recording, estimate)
+    else:
+        steps = denoise_file(loaded.model, recording, estimate, subtype="FLOAT", notify=gr.Warning)
+    with contextlib.closing(steps):
+        yield from steps
+    return_free_memory()
+    speed = audio.info(estimate).seconds / (time.monotonic() - start)
+    yield Result(original, recording, estimate, speed, loaded.label, link)
+
+
+def batching(shelf: Shelf) -> Callable:
     """The handler of the endpoint /batch."""
 
-    def batch(recordings: list[str], strength: float, progress=gr.Progress()) -> Iterator:
+    def batch(
+        recordings: list[str],
+        strength: float,
+        model: str,
+        device: str,
+        mono: bool,
+        loudness: str,
+        request: gr.Request,
+        progress=gr.Progress(),
+    ) -> Iterator:
         """Take the noise out of several recordings; a bad file is named, the others go on.
 
         Args:
             recordings: audio or video files of any common format.
             strength: as for /denoise.
+            model: as for /denoise.
+            device: as for /denoise.
+            mono: as for /denoise.
+            loudness: as for /denoise.
 
         Returns:
             A zip archive of WAV files, `<stem>_denoised.wav`, and a table of what became of each.
         """
         from denoiser.audio import AudioError
-        from denoiser.offline import denoise_file
 
         if not recordings:
-            raise _refusal("There is nothing to denoise yet: choose some files first.")
-        folder, rows, done = _request_folder(), [], None
+            raise refusal(say(request, "none"))
+        folder, rows, done = new_folder(), [], 0
         archive = folder / "denoised.zip"
         try:
-            with zipfile.ZipFile(archive, "w") as bundle:
-                for number, recording in enumerate(map(Path, recordings), 1):
-                    target = folder / f"{recording.stem}_denoised.wav"
-                    yield None, _outcomes(rows)
+            with zipfile.ZipFile(archive, "w") as bundle, refusals():
+                for number, recording in enumerate(recordings, 1):
+                    name, part = Path(recording).name, folder / str(number)
+                    part.mkdir()
+                    of = {"number": number, "count": len(recordings)}
+                    title = say(request, "progress.batch", name=name, **of)
                     try:
-                        steps = denoise_file(model, recording, target, strength=strength)
-                        with contextlib.closing(steps):
-                            for share in steps:
-                                title = f"{recording.name} ({number} of {len(recordings)})"
-                                progress((number - 1 + share) / len(recordings), desc=title)
-                                yield None, _outcomes(rows)
-                        bundle.write(target, _unused(target.name, bundle.namelist()))
-                        target.unlink()
-                        rows.append((recording.name, "denoised"))
+                        run = _run(shelf, None, recording, part, model, device, mono, {})
+                        with contextlib.closing(run):
+                            for share in run:
+                                yield None, _outcomes(rows, request)
+                                if not isinstance(share, Result):
+                                    progress((number - 1 + share) / len(recordings), desc=title)
+                        target = results.take(share, strength / 100, loudness)
+                        bundle.write(target, _unused(Path(target).name, bundle.namelist()))
+                        rows.append(
+                            (name, *_gains(share, strength), say(request, "batch.denoised"))
+                        )
+                        done += 1
                     except AudioError as error:
-                        rows.append((recording.name, str(error)))
-            done = any(outcome == "denoised" for _, outcome in rows)
-            yield str(archive) if done else None, _outcomes(rows)
+                        rows.append((name, "", "", str(error)))
+                    shutil.rmtree(part)
+            yield str(archive) if done else None, _outcomes(rows, request)
         finally:
             if not done:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -131,10 +163,21 @@ def batching(model) -> Callable:
     return batch
 
 
-def _outcomes(rows: list[tuple[str, str]]) -> str:
+def _gains(result: Result, strength: float) -> tuple[str, str]:
+    """Length, and the noise floor before and after."""
+    numbers = results.measured(result, strength / 100)
+    floors = (numbers[side]["noise_floor_db"] for side in ("before", "after"))
+    return f"{numbers['seconds']:.1f} s", " → ".join(f"{x:.0f}" for x in floors) + " dBFS"
+
+
+def _outcomes(rows: list[tuple[str, ...]], request: gr.Request | None) -> str:
     """Markdown of what became of each file so far."""
-    lines = [f"| {name} | {outcome} |" for name, outcome in rows]
-    return "\n".join(["| File | |", "|:--|:--|", *lines]) if rows else ""
+    if not rows:
+        return ""
+    head = (say(request, f"batch.{column}") for column in ("file", "length", "floor", "result"))
+    return "\n".join(
+        f"| {' | '.join(row)} |" for row in (head, (":--", "--:", "--:", ":--"), *rows)
+    )
 
 
 def _unused(name: str, taken: list[str]) -> str:
@@ -146,91 +189,53 @@ def _unused(name: str, taken: list[str]) -> str:
     return name
 
 
+# ---- what is shown of a result
+
+
 def cleared() -> tuple:
-    return gr.Column(visible=False), None, "WAV"
+    return gr.Column(visible=False), None, "wav"
 
 
-def player(result: Result, strength: float) -> tuple[dict, gr.Column]:
-    """What page/player.js plays, with both sides equally loud."""
-    from denoiser import remix, report
+def shown(result: Result, strength: float, request: gr.Request) -> tuple:
+    """The player, and what can be taken away: of a video, the video too."""
+    from denoiser import video
 
-    path = Path(result.estimate).with_name("preview.flac")
-    remix.preview(result.recording, result.estimate, path)
-    numbers = report.report(result.recording, result.estimate)
-    quieter = numbers["before"]["loudness_lufs"] - numbers["after"]["loudness_lufs"]
-    value = {
-        "path": str(path),
-        "sides": min(numbers["channels"], 2),
-        "match_db": min(max(quieter, -LOUDER_DB), LOUDER_DB),
-        "strength": strength,
-    }
-    return value, gr.Column(visible=True)
+    with refusals():
+        value = results.player(result, strength, request)
+    forms = [form for form in FORMS if form != "film" or video.has_picture(result.original)]
+    choices = [(say(request, f"form.{form}"), form) for form in forms]
+    return value, gr.Dropdown(choices=choices, value="wav"), gr.Column(visible=True)
 
 
-def mixture(result: Result | None, strength: float, form: str) -> str | None:
-    """The file to take away, at this strength, in this form; made when it is first asked for."""
-    from denoiser import audio, remix
-
-    if not result:
-        return None
-    what, suffix = FORMS[form]
-    folder = Path(result.estimate).with_name(f"strength-{100 * strength:g}")
-    path = folder / f"{Path(result.recording).stem}_{what}{suffix}"
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        if not path.exists():
-            removed = what == "removed"
-            remix.remix(result.recording, result.estimate, path, strength=strength, removed=removed)
-    except audio.AudioError as error:
-        raise _refusal(str(error)) from None
-    return str(path)
+def taken(result: Result | None, strength: float, loudness: str, form: str) -> str | None:
+    with refusals():
+        return result and results.take(result, strength / 100, loudness, form)
 
 
-def judged(result: Result | None, strength: float) -> tuple[tuple[str, str] | None, str]:
+def judged(result: Result | None, strength: float, dnsmos: bool, request: gr.Request) -> tuple:
     """Pictures and numbers, before and after, at this strength."""
-    from denoiser import plot, report
-
     if not result:
         return None, ""
-    after = mixture(result, strength, "WAV")
-    paths = tuple(str(Path(after).with_name(f"{side}.png")) for side in ("before", "after"))
-    for figure, path in zip(plot.compare_files(result.recording, after), paths, strict=True):
-        figure.savefig(path)
-    numbers = report.report(result.recording, result.estimate, strength=strength)
-    return paths, _table(numbers, result.took)
+    with refusals():
+        numbers = results.measured(result, strength / 100, dnsmos)
+        return results.pictures(result, strength / 100), results.table(result, numbers, request)
 
 
-def _table(numbers: dict, took: float) -> str:
-    """A report as Markdown."""
-    lines = ["| | Before | After |", "|:--|--:|--:|"]
-    for name, (title, unit) in REPORTED.items():
-        before, after = (numbers[side][name] for side in ("before", "after"))
-        lines.append(f"| {title} | {before:.1f} {unit} | {after:.1f} {unit} |")
-    about = (
-        f"{numbers['seconds']:.1f} s, {numbers['sample_rate'] / 1000:g} kHz, "
-        f"{numbers['channels']} channel{'s' * (numbers['channels'] > 1)}, all kept. "
-        f"Denoised {numbers['seconds'] / took:.1f} times as fast as it plays."
-    )
-    remark = f"**{numbers['remark']}** " if numbers["remark"] else ""
-    return "\n".join(lines) + f"\n\n{remark}{about}"
+def report(before: str, after: str, dnsmos: bool) -> dict:
+    """Compare a recording with what a denoiser made of it.
 
+    Args:
+        before: the recording, an audio or video file.
+        after: the same with less noise, of the same length, rate and channels.
+        dnsmos: add DNSMOS of the first minute, an estimate of what listeners would say, 1 to 5.
 
-def cache() -> Path:
-    """Where Gradio keeps what visitors send, and serves from."""
-    folder = Path(gr.utils.get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    Returns:
+        Noise floor, speech over that floor, loudness and peak before and after, length, rate,
+        channels, and a remark if almost nothing or almost everything was removed.
+    """
+    from denoiser.report import report
 
-
-def _request_folder() -> Path:
-    """A new folder in Gradio's cache: a file there is served as it is, and deleted in time."""
-    return Path(tempfile.mkdtemp(dir=cache()))
-
-
-def _remaining(elapsed: float, fraction: float) -> str:
-    left = elapsed / max(fraction, 1e-3) * (1 - fraction)
-    return f"Denoising, {left:.0f} s left"
-
-
-def _refusal(sentence: str) -> gr.Error:
-    return gr.Error(sentence, print_exception=False)
+    if not before or not after:
+        raise refusal("A recording before and one after are needed.")
+    with refusals():
+        return report(before, after, dnsmos=dnsmos)

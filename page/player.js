@@ -1,11 +1,12 @@
 // The player. One file holds the noisy recording and the estimate side by side as channels, so all
 // that is heard is mixed from it here: no two files to keep in step, no server when strength moves.
-// props.value: { path, sides: 1 or 2, match_db, strength }, or null.
+// props.value: { path, sides: 1 or 2, match_db, strength, outlines, link, words }, or null.
 const audio = new Audio();
 audio.preload = "auto";
 const part = (selector) => element.querySelector(selector);
 const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 const player = { side: "after", strength: 1, sides: 1, match: 1, context: null, gains: [] };
+const words = () => props.value?.words ?? {};
 
 // What of the noisy recording and of the estimate is heard: [noisy, estimate].
 function shares() {
@@ -44,6 +45,7 @@ function mix() {
     const which = Math.floor(channel / player.sides) % 2;
     gain.gain.setTargetAtTime(share[which], player.context.currentTime, 0.01);
   });
+  draw();
 }
 
 function choose(side) {
@@ -61,13 +63,31 @@ async function toggle() {
   else audio.pause();
 }
 
+// The waveform: what was before, pale, and what is heard now over it.
+function draw() {
+  const { before = [], after = [] } = props.value?.outlines ?? {};
+  const canvas = part(".wave"), pen = canvas.getContext("2d");
+  const { width, height } = canvas, top = Math.max(0.01, ...before), s = player.strength;
+  const heard = { before, after: after.map((a, n) => (1 - s) * before[n] + s * a),
+    removed: after.map((a, n) => s * Math.max(0, before[n] - a)) }[player.side];
+  const colour = getComputedStyle(canvas);
+  pen.clearRect(0, 0, width, height);
+  for (const [outline, name] of [[before, "--pale"], [heard, "--strong"]]) {
+    pen.fillStyle = colour.getPropertyValue(name);
+    outline.forEach((peak, n) => {
+      const size = Math.max(2, (height * Math.min(peak, top)) / top);
+      pen.fillRect((n * width) / outline.length, (height - size) / 2, width / outline.length, size);
+    });
+  }
+}
+
 function show() {
-  const length = audio.duration || 0, button = part(".play");
+  const length = audio.duration || 0, button = part(".play"), { play, pause } = words();
   part(".time").value = `${clock(audio.currentTime)} / ${clock(length)}`;
   part(".seek").value = length ? audio.currentTime / length : 0;
-  part(".seek").setAttribute("aria-valuetext", `${clock(audio.currentTime)} of ${clock(length)}`);
+  part(".seek").setAttribute("aria-valuetext", part(".time").value);
   button.classList.toggle("playing", !audio.paused);
-  button.setAttribute("aria-label", audio.paused ? "Play" : "Pause");
+  button.setAttribute("aria-label", (audio.paused ? play : pause) ?? "Play");
 }
 
 function load() {
@@ -77,9 +97,24 @@ function load() {
   const { root, api_prefix } = window.gradio_config;
   audio.src = `${root}${api_prefix}/file=${encodeURIComponent(path)}`;
   Object.assign(player, { sides, strength, match: 10 ** (match_db / 20) });
+  for (const node of element.querySelectorAll("[data-word]"))
+    node.textContent = words()[node.dataset.word];
+  for (const node of element.querySelectorAll("[data-label]"))
+    node.setAttribute("aria-label", words()[node.dataset.label]);
+  part(".said").value = "";
   if (player.context) wire();
   choose("after");
   show();
+}
+
+// The address that computes this again, with the strength as it is now.
+async function copy() {
+  const link = { ...props.value.link, strength: Math.round(100 * player.strength) };
+  const address = `${location.origin}${location.pathname}?${new URLSearchParams(link)}`;
+  const kept = "example" in link || "url" in link;
+  const said = `${words()[kept ? "copied" : "copied_settings"]} ${address}`;
+  part(".said").value = said;
+  await navigator.clipboard?.writeText(address).catch(() => {}); // shown anyway
 }
 
 for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata"])
@@ -87,6 +122,7 @@ for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata"])
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (button?.dataset.side) choose(button.dataset.side);
+  else if (button?.matches(".copy")) copy();
   else if (button) toggle();
 });
 element.addEventListener("input", (event) => {
@@ -103,7 +139,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 document.addEventListener("denoiser:strength", (event) => {
-  player.strength = event.detail;
+  player.strength = event.detail / 100;
   mix();
 });
 watch("value", load);

@@ -1,5 +1,129 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the page as those need it that visit it."""
 
+import os
+import shutil
+import time
+
+import pytest
+import soundfile as sf
 import torch
+from sounds import speech_like
 
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(1)  # small tensors: threads would only wait for each other
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def shelf():
+    from page import models
+
+    return models.start(None, "auto")[0]
+
+
+@pytest.fixture(scope="session")
+def model(shelf):
+    return shelf.get().model
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Where the server under test keeps what visitors send and get."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def url(shelf, cache):
+    import app
+    from page import server
+
+    # The first pictures on a new machine take half a minute: caches are built
+    server.warm_up(shelf.get().model)
+    page = app.build(shelf)
+    server.serve(page, prevent_thread_lock=True, quiet=True)
+    yield page.local_url
+    page.close()
+
+
+@pytest.fixture
+def client(url, tmp_path):
+    import gradio_client
+
+    return gradio_client.Client(url, verbose=False, download_files=str(tmp_path / "downloads"))
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """Two seconds and a bit of 44.1 kHz stereo in 24 bit."""
+    path = tmp_path / "inter.view.wav"
+    sf.write(path, speech_like(2.345, 44100, 2), 44100, subtype="PCM_24")
+    return path
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Half a minute more for every chunk, in steps of a tenth: time to see it and to stop it."""
+    from denoiser import offline
+
+    quick = offline.denoise_file
+
+    def denoise_file(*args, **settings):
+        for fraction in quick(*args, **settings):
+            for _ in range(300):
+                time.sleep(0.1)
+                yield fraction
+
+    monkeypatch.setattr(offline, "denoise_file", denoise_file)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("the browser tests must run here: install Debian's chromium")
+        pytest.skip("no chromium on PATH")
+    from playwright.sync_api import sync_playwright
+
+    voice = tmp_path_factory.mktemp("microphone") / "voice.wav"
+    sf.write(voice, speech_like(5.0, 48000), 48000, subtype="PCM_16")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={voice}",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, url, request):
+    """The page in a fresh profile; what it asks of other servers fails the test."""
+    context = browser.new_context(**getattr(request, "param", {}))
+    page = context.new_page()
+    elsewhere = []
+    page.on("request", lambda r: r.url.startswith(("http", "ws")) and elsewhere.append(r.url))
+    page.goto(url)
+    page.locator("#recording").wait_for()
+    yield page
+    context.close()
+    assert [address for address in elsewhere if "//127.0.0.1:" not in address] == []

@@ -19,7 +19,7 @@ from huggingface_hub import SpaceCard
 import app
 from denoiser import checkpoint, offline
 from denoiser.unet import BandUNet, BandUNetConfig
-from page import handlers
+from page import handlers, models
 
 ROOT = Path(__file__).parent.parent
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -87,7 +87,7 @@ def test_the_page_answers_behind_a_proxy_as_in_a_space(url, folder, tmp_path):
         url, verbose=False, headers=proxy, download_files=str(tmp_path / "downloads")
     )
     sent = gradio_client.handle_file(str(tmp_path / "talk.wav"))
-    served, rate = sf.read(client.predict(sent, 1.0, api_name="/denoise"))
+    served, rate = sf.read(client.predict(sent, 100, api_name="/denoise"))
     for _ in offline.denoise_file(
         checkpoint.load(folder), tmp_path / "talk.wav", tmp_path / "here.wav"
     ):
@@ -124,8 +124,9 @@ def test_zero_gpu_is_borrowed_for_long_recordings_only(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
     sf.write(tmp_path / "talk.wav", np.zeros(3 * 8000), 8000)
     assert app._arguments([]).device == "cpu"
-    page = app.build(BandUNet(BandUNetConfig(channels=16)).eval())
+    small = BandUNet(BandUNetConfig(channels=16)).eval()
+    page = app.build(models.Shelf(models.Loaded(small, "small"), "small"))
     (run,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
-    *_, (result, _) = run(str(tmp_path / "talk.wav"), 1.0)
+    *_, (result, _) = run(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)
     assert sf.info(result).frames == 3 * 8000
     assert lent == borrowed

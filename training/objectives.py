@@ -12,7 +12,7 @@ from training import perceptual
 from training.store import SAMPLE_RATE
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of the two terms of the compressed spectral loss
-HIGH_WEIGHT = 0.3  # of the bands above 8 kHz, beside 1 for the bins below
+HIGH_WEIGHT = 1.0  # of the bands above 8 kHz, as much as of the bins below
 PERCEPTUAL_WEIGHT = 0.01  # of the disturbance that PESQ hears
 DISTORTION_WEIGHT = 0.002  # of every dB of error
 

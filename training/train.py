@@ -23,11 +23,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from denoiser import audio, checkpoint
+from denoiser.offline import return_free_memory
 from training import data, distributed
 from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
 from training.store import SAMPLE_RATE
-from training.trainer import Trainer, keep_freed_memory, return_free_memory
+from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
 REPORT_SECONDS = 60  # state is saved with every report

@@ -26,12 +26,6 @@ def keep_freed_memory() -> None:
         library.mallopt(trim_threshold, 2**31 - 1)
 
 
-def return_free_memory() -> None:
-    """Give the kernel what lies free between live blocks: kept for hours it would add up."""
-    with suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 class Trainer:
     """All that changes during a run: weights, their moving average, optimisers, step."""
 

@@ -1,0 +1,203 @@
+"""A public address of an audio or video file -> a file here, for addresses that strangers give.
+
+A server that fetches what it is told to can be turned against its own network. So: http and https
+only, on their own ports; every address behind the name must be public, and the connection goes to
+the very address that was checked; the same for every redirect; no proxies, no credentials; limits
+for size and time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import os
+import re
+import socket
+import ssl
+import threading
+import time
+import urllib.parse
+from contextlib import suppress
+from email.message import Message
+from pathlib import Path
+
+MOST_BYTES = 200_000_000
+MOST_SECONDS = 60.0
+MOST_REDIRECTS = 5
+LONGEST = 2000  # characters of an address
+PORTS = {"http": 80, "https": 443}
+REDIRECTS = (301, 302, 303, 307, 308)
+PIECE = 1 << 16  # bytes
+HEADERS = {"User-Agent": "speech-denoiser", "Accept": "*/*", "Accept-Encoding": "identity"}
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class FetchError(ValueError):
+    """A file cannot be fetched; the text is one sentence for the user."""
+
+
+def fetch(
+    url: str, folder: Path, *, most_bytes: int = MOST_BYTES, seconds: float = MOST_SECONDS
+) -> Path:
+    """The file behind a public http or https address, in `folder`, under its own name.
+
+    Raises FetchError in one sentence; then nothing is left in the folder.
+    """
+    end = time.monotonic() + seconds
+    for _ in range(MOST_REDIRECTS + 1):
+        parts = _parts(url)
+        connection = _connected(parts, end)
+        # A server that sends drop by drop is never late for a socket: this ends it all
+        watch = threading.Timer(end - time.monotonic(), _cut, [connection.sock])
+        watch.daemon = True
+        watch.start()
+        try:
+            answer = _asked(connection, parts)
+            if answer.status not in REDIRECTS:
+                _refuse(answer, parts.hostname, most_bytes)
+                return _saved(answer, Path(folder) / _name(answer, parts), most_bytes, end)
+            url = urllib.parse.urljoin(url, answer.getheader("Location", ""))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if isinstance(error, FetchError):
+                raise
+            if time.monotonic() >= end:
+                raise FetchError(f"{parts.hostname} took longer than {seconds:.0f} s.") from None
+            raise FetchError(f"{parts.hostname} broke off: {_line(error)}.") from None
+        finally:
+            watch.cancel()
+            connection.close()
+    raise FetchError(f"The link is passed on more than {MOST_REDIRECTS} times: give the last one.")
+
+
+def _parts(url: str) -> urllib.parse.SplitResult:
+    """The parts of an address that may be asked for."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise FetchError("That is no valid link: copy it again.") from None
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise FetchError("A link must begin with https:// or http://.")
+    if len(url) > LONGEST or not url.isascii() or re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise FetchError(
+            f"A link may have {LONGEST} characters without spaces and accents at most: shorten it."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise FetchError("A link with a user name or password is not fetched: take it out.")
+    if port not in (None, PORTS[parts.scheme]):
+        raise FetchError(f"Port {port} is not fetched from: give a link without a port.")
+    return parts
+
+
+def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPConnection:
+    """A connection to an address of the host, all of which are public."""
+    host, port = parts.hostname, PORTS[parts.scheme]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise FetchError(f"There is no host {host}: check the link.") from None
+    addresses = list(dict.fromkeys(address[4][0] for address in found))
+    for address in addresses:
+        if not _is_public(address):
+            raise FetchError(f"{host} is not on the public internet: it is not fetched from.")
+    error = None
+    for address in addresses:
+        try:
+            left = max(0.001, end - time.monotonic())
+            sock = socket.create_connection((address, port), timeout=left)
+            if parts.scheme == "https":
+                sock = _secured(sock, host, left)
+        except OSError as problem:
+            error = problem
+            continue
+        connection = http.client.HTTPConnection(host, port)
+        connection.sock = sock  # which it then does not open by itself
+        return connection
+    raise FetchError(f"{host} cannot be reached: {_line(error)}.")
+
+
+def _secured(sock: socket.socket, host: str, seconds: float) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    watch = threading.Timer(seconds, _cut, [sock])
+    watch.start()
+    try:
+        sock.do_handshake()
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        watch.cancel()
+    return sock
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _is_public(address: str) -> bool:
+    """Whether an address, and one that is wrapped in it, belongs to the public internet."""
+    ip = ipaddress.ip_address(address.split("%")[0])
+    if not ip.is_global or ip.is_multicast or ip.is_reserved:
+        return False
+    if ip.version == 4:
+        return True
+    wrapped = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if ip in NAT64:
+        wrapped.append(ipaddress.ip_address(int(ip) & 0xFFFFFFFF))
+    return all(_is_public(str(each)) for each in wrapped if each is not None)
+
+
+def _asked(connection, parts) -> http.client.HTTPResponse:
+    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    connection.request("GET", target, headers=HEADERS)
+    return connection.getresponse()
+
+
+def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> None:
+    """What need not be read at all."""
+    if answer.status != 200:
+        reason = http.client.responses.get(answer.status, "")
+        raise FetchError(f"{host} answers {answer.status} {reason}: check the link.")
+    if answer.headers.get_content_type() == "text/html":
+        raise FetchError("The link leads to a web page, not to a file: give the file's own link.")
+    if answer.length is not None and answer.length > most_bytes:
+        raise _too_large(most_bytes)
+
+
+def _saved(answer, path: Path, most_bytes: int, end: float) -> Path:
+    """The body in a file; it has its name when it is whole."""
+    temporary, size = path.with_name(f".{path.name}.part"), 0
+    try:
+        with open(temporary, "xb") as file:
+            while piece := answer.read1(PIECE):
+                size += len(piece)
+                if size > most_bytes:
+                    raise _too_large(most_bytes)
+                file.write(piece)
+        if answer.length or time.monotonic() >= end:
+            raise http.client.IncompleteRead(b"", answer.length)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _name(answer: http.client.HTTPResponse, parts: urllib.parse.SplitResult) -> str:
+    """What the server or the link calls the file, without anything that leads out of a folder."""
+    header = Message()
+    header["Content-Disposition"] = answer.getheader("Content-Disposition", "")
+    name = header.get_filename() or urllib.parse.unquote(parts.path)
+    name = re.split(r"[/\\]", name)[-1]
+    name = "".join(c for c in name if c.isprintable() and c not in '<>:"|?*').strip(" .")
+    stem, suffix = os.path.splitext(name)
+    return f"{stem[:80]}{suffix[:10]}" or "recording"
+
+
+def _too_large(most_bytes: int) -> FetchError:
+    return FetchError(f"The file is larger than {most_bytes / 1e6:.0f} MB: take a smaller one.")
+
+
+def _line(error: Exception | None) -> str:
+    return " ".join(str(error).split()).rstrip(".")[:120] or type(error).__name__

@@ -1,0 +1,84 @@
+"""Starting the page, and what goes on behind it while it is served."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gradio as gr
+
+from page import results, words
+
+HERE = Path(__file__).parent
+KEPT_MINUTES = 60
+KEPT_SECONDS, SWEEP_SECONDS = 60 * (KEPT_MINUTES - 1), 30.0
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
+CONTRAST = {  # 4.5 : 1 and more, as WCAG AA asks
+    "body_text_color_subdued": "*neutral_600",
+    "block_info_text_color": "*neutral_600",
+    "button_primary_background_fill": "*primary_600",
+    "button_primary_background_fill_hover": "*primary_700",
+    "color_accent": "*primary_600",
+}
+MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+
+def serve(page: gr.Blocks, **where) -> None:
+    """Start the server; `where` goes to Gradio's launch. Old files are swept away meanwhile."""
+    theme = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=MONOSPACE)
+    theme = theme.set(**CONTRAST)
+    threading.Thread(target=_sweep, args=[results.cache()], daemon=True).start()
+    page.launch(
+        run_history=False,
+        ssr_mode=False,
+        theme=theme,
+        css=(HERE / "page.css").read_text(),
+        head=(HERE / "head.html").read_text(),
+        i18n=words.i18n(minutes=KEPT_MINUTES),
+        **where,
+    )
+
+
+def _sweep(cache: Path) -> None:
+    """Delete what visitors sent and got KEPT_SECONDS ago, for ever."""
+    while True:
+        time.sleep(SWEEP_SECONDS)
+        old = time.time() - KEPT_SECONDS
+        for path in list(cache.rglob("*")):
+            with contextlib.suppress(OSError):  # a visitor's Stop may be faster
+                if path.is_file() and path.stat().st_ctime < old:
+                    path.unlink()
+
+
+def warm_up(model) -> None:
+    """What the first visitor would wait for: librosa, matplotlib and the model's first call."""
+    import numpy as np
+
+    from denoiser import denoise, plot
+
+    second = np.zeros(48000, np.float32)
+    denoise(model, second[None], 48000)
+    for figure in plot.compare({"": second}, 48000):
+        figure.savefig(os.devnull, format="png")
+
+
+def on_borrowed_gpu(model, spaces) -> Callable:
+    """denoise_file in ZeroGPU's process, on a copy of the model; its duration is reserved first."""
+    import copy
+
+    from denoiser import audio, offline
+
+    twin = copy.deepcopy(model).to("cuda")
+
+    def seconds(source: str, target: str) -> int:
+        return min(120, 20 + round(audio.info(source).seconds / 50))
+
+    @spaces.GPU(duration=seconds)
+    def run(source: str, target: str) -> Iterator[float]:
+        yield from offline.denoise_file(twin, source, target, subtype="FLOAT")
+
+    return run

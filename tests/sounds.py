@@ -1,0 +1,54 @@
+"""Sounds that tests make, and files that are no sounds."""
+
+import av
+import numpy as np
+import soundfile as sf
+
+
+def speech_like(seconds: float, sample_rate: int, channels: int = 1) -> np.ndarray:
+    """Bursts of harmonics in noise, (T, C), peak about 0.4."""
+    time_s = np.arange(round(seconds * sample_rate)) / sample_rate
+    tone = sum(np.sin(2 * np.pi * 150 * k * time_s) / k for k in range(1, 12))
+    wave = 0.15 * tone * (np.sin(2 * np.pi * 1.5 * time_s) > 0)
+    noise = np.random.default_rng(0).normal(0, 0.03, (len(time_s), channels))
+    return (wave[:, None] + noise).astype(np.float32)
+
+
+def hiss(seconds: float, channels: int) -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((round(seconds * 48000), channels))
+
+
+def write_video(path, wave: np.ndarray | None, sample_rate: int = 48000) -> None:
+    """Ten pictures a second, with the sound of a wave (T, 1) if one is given."""
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=10)
+        pictures.width = pictures.height = 32
+        pictures.pix_fmt = "yuv420p"
+        count = 1
+        if wave is not None:
+            sound = container.add_stream("aac", rate=sample_rate, layout="mono")
+            count = max(1, round(10 * len(wave) / sample_rate))
+        for _ in range(count):
+            picture = np.zeros((32, 32, 3), np.uint8)
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(pictures.encode(None))
+        if wave is not None:
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave.T), "fltp", "mono")
+            frame.sample_rate = sample_rate
+            container.mux(sound.encode(frame))
+            container.mux(sound.encode(None))
+
+
+def write_nan(path) -> None:
+    wave = speech_like(1.0, 16000)
+    wave[5000] = np.nan
+    sf.write(path, wave, 16000, subtype="FLOAT")
+
+
+BAD_INPUT = {
+    "text.wav": lambda path: path.write_text("This is a letter, not a sound."),
+    "empty.mp3": lambda path: path.touch(),
+    "nan.wav": write_nan,
+    "zero.wav": lambda path: sf.write(path, np.zeros((0, 1)), 16000),
+    "video.mp4": lambda path: write_video(path, None),
+}
