@@ -36,6 +36,7 @@ class BandUNetConfig:
     bottleneck_blocks: int = 3
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
+    post_filter: float = 0.25  # added to the mask's exponent after training: noise left over fades
 
 
 class ConvNorm(nn.Module):
@@ -286,6 +287,10 @@ class BandUNet(nn.Module):
         mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
         gains = gains.float().sigmoid() @ self.bands.repeat_interleave(2, 0).T  # re and im alike
+        if not self.training:
+            power = mask.square().sum(-1, keepdim=True)
+            mask = mask * power.clamp(max=1).pow(c.post_filter / 2)
+            gains = gains.pow(1 + c.post_filter)
         low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
         low = torch.view_as_complex(low.contiguous()) * torch.view_as_complex(mask)
         return torch.cat((torch.view_as_real(low), high * gains.view(high.shape)), 2), carried

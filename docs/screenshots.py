@@ -23,9 +23,9 @@ def photograph(browser, url: str, name: str, settings: dict) -> None:
     """One view of the page with a result."""
     page = browser.new_context(**settings).new_page()
     page.goto(url)
-    page.get_by_text("rain", exact=True).click()
+    page.get_by_role("button", name="Rain", exact=True).click()
     page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-    page.get_by_role("button", name="Denoise").click()
+    page.get_by_role("button", name="Denoise", exact=True).click()
     page.locator("#report table").wait_for()
     page.wait_for_timeout(1500)  # pictures fade in
     page.screenshot(path=ROOT / "images" / f"{name}.png", full_page=True)
@@ -35,10 +35,10 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     import app
-    import denoiser
+    from page import models, server
 
-    page = app.build(denoiser.load())
-    app.serve(page, prevent_thread_lock=True, quiet=True)
+    page = app.build(models.start(None, "auto")[0])
+    server.serve(page, prevent_thread_lock=True, quiet=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -37,16 +37,14 @@ def denoising(shelf: Shelf, borrowed: Callable | None) -> Callable:
 
         Args:
             recording: an audio or video file of any common format, rate and number of channels.
-            strength: 100 takes out all the noise that the model finds, 0 leaves the recording as it
-                is, values between mix the two.
+            strength: 100 takes out all the noise that is found, 0 leaves the recording as it is.
             model: the name of one here, or owner/name of weights on the Hugging Face Hub.
             device: auto, cpu, cuda or mps.
             mono: mix all channels to one.
             loudness: keep, or -16 or -23 LUFS, as far as the peak stays below -1 dBFS.
 
         Returns:
-            A WAV file, `<stem>_denoised.wav`, with the rate, channels, bit depth, length and,
-            unless told otherwise, level of the recording.
+            `<stem>_denoised.wav` with the rate, channels, bit depth, length and level it came with.
         """
         if not recording:
             raise refusal(say(request, "none"))
@@ -117,11 +115,11 @@ def batching(shelf: Shelf) -> Callable:
 
         Args:
             recordings: audio or video files of any common format.
-            strength: as for /denoise.
-            model: as for /denoise.
-            device: as for /denoise.
-            mono: as for /denoise.
-            loudness: as for /denoise.
+            strength: 100 takes out all the noise that is found, 0 leaves the recordings as they are.
+            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
+            device: auto, cpu, cuda or mps.
+            mono: mix all channels to one.
+            loudness: keep, or -16 or -23 LUFS, as far as the peak stays below -1 dBFS.
 
         Returns:
             A zip archive of WAV files, `<stem>_denoised.wav`, and a table of what became of each.

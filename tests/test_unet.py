@@ -101,3 +101,15 @@ def test_scan_equals_its_definition_and_gradient(forwards):
 def test_mixed_is_one_matrix_applied_to_the_positions_of_every_frame():
     matrix, x = torch.randn(3, 4), torch.randn(2, 5, 4, 6)
     assert (mixed(matrix, x) - torch.einsum("pq,bnqc->bnpc", matrix, x)).abs().max() < 1e-5
+
+
+def test_the_post_filter_adds_to_the_exponent_of_the_mask():
+    net = BandUNet(BandUNetConfig(post_filter=0.25)).eval().requires_grad_(False)
+    for layer in (net.decode, net.decode_high):
+        layer.weight.zero_()
+    net.decode.bias.copy_(torch.tensor([0.25, 0.0]).repeat(2 * net.config.stride))  # two windows
+    net.decode_high.bias.zero_()  # both give a mask of a half everywhere
+    t = torch.arange(48000) / 48000
+    for hz in (1000, 12000):
+        tone = (0.1 * torch.sin(2 * torch.pi * hz * t))[None]
+        assert (net(tone) - 0.5**1.25 * tone)[:, 2000:-2000].abs().max() < 1e-4
