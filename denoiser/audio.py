@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -34,6 +34,9 @@ _OPEN_OPTIONS = {
     "mov,mp3,mpeg,mpegts,mxf,ogg,tta,w64,wav,wv",
 }
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
+MISSING_SECONDS = 0.05  # of what a container promises: then a file is cut off
+# These hold no length: FFmpeg guesses it from the bit rate
+_GUESSING = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "mpeg", "mpegts")
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
 LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]  # for 1 to 8 channels
 
@@ -53,6 +56,9 @@ _MOST_CHANNELS = {".wav": 8, ".flac": 8, ".mp3": 2}
 _MUXER_OPTIONS = {".wav": {"rf64": "auto", "fflags": "+bitexact"}, ".flac": {}, ".mp3": {}}
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _MP3_QUALITY = {"flags": "+qscale", "global_quality": str(2 * 118)}  # lame -V2, about 190 kb/s
+
+
+Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
 
 
 class AudioError(ValueError):
@@ -89,13 +95,9 @@ def info(path) -> Info:
     """
     with opened(path) as (container, stream):
         # The container's word is not enough: HE-AAC decodes to twice the rate it names.
-        (wave, sample_rate), _ = _first(path, _decoded(container, stream))
-        if stream.duration is not None:
-            seconds = float(stream.duration * stream.time_base)
-        else:
-            seconds = (container.duration or 0) / av.time_base
-        codec = stream.codec_context
-        return Info(sample_rate, len(wave), max(seconds, 0.0), _subtype(codec.name, codec.format))
+        (wave, sample_rate), _ = _first(path, _decoded(container, stream, []))
+        codec, seconds = stream.codec_context, _claimed_seconds(container, stream)
+        return Info(sample_rate, len(wave), seconds, _subtype(codec.name, codec.format))
 
 
 def read(path) -> tuple[np.ndarray, int]:
@@ -103,13 +105,15 @@ def read(path) -> tuple[np.ndarray, int]:
     return np.concatenate(list(blocks(path)), axis=1), info(path).sample_rate
 
 
-def blocks(path, seconds: float = 10.0) -> Iterator[np.ndarray]:
+def blocks(path, seconds: float = 10.0, notify: Notify | None = None) -> Iterator[np.ndarray]:
     """The samples of `read` as waves `(channels, n)` of `seconds` each, the last one shorter.
 
-    Memory does not grow with the length of the file. What a damaged file still holds is kept.
+    Memory does not grow with the length of the file. What a damaged file still holds is kept; then
+    `notify` gets one sentence at the end.
     """
+    damage: list[str] = []
     with opened(path) as (container, stream):
-        (_, rate), decoded = _first(path, _decoded(container, stream))
+        (_, rate), decoded = _first(path, _decoded(container, stream, damage))
         size = max(1, round(seconds * rate))
         waves, held, given = [], 0, 0  # held and given in samples
         for wave in _steady(decoded):
@@ -128,6 +132,8 @@ def blocks(path, seconds: float = 10.0) -> Iterator[np.ndarray]:
                 waves, held, given = [joined[:, size:]], held - size, given + size
         if held:
             yield np.concatenate(waves, axis=1)
+        if damage and notify:
+            notify(f"{Path(path).name} is damaged or cut off: what could be read of it is kept.")
 
 
 @contextmanager
@@ -156,10 +162,13 @@ def opened(path):
         yield container, container.streams.best("audio") or container.streams.audio[0]
 
 
-def _decoded(container, stream) -> Iterator[tuple[np.ndarray, int]]:
-    """Waves `(channels, n)` with their rates, without the delay and padding of the encoder."""
+def _decoded(container, stream, damage: list) -> Iterator[tuple[np.ndarray, int]]:
+    """Waves `(channels, n)` with their rates, without the delay and padding of the encoder.
+
+    `damage` gets an entry for everything that could not be read.
+    """
     total, last = 0, None
-    for frame in _frames(container, stream):
+    for frame in _frames(container, stream, damage):
         if last is not None:
             yield _wave(last), last.sample_rate
         last, total = frame, total + frame.samples
@@ -167,6 +176,17 @@ def _decoded(container, stream) -> Iterator[tuple[np.ndarray, int]]:
         extra = _padding(container, stream, last, total)
         wave = _wave(last)[:, : last.samples - max(0, extra)]
         yield np.pad(wave, ((0, 0), (0, max(0, -extra)))), last.sample_rate
+        if container.format.name not in _GUESSING:
+            seconds = total / last.sample_rate
+            if seconds < _claimed_seconds(container, stream) - MISSING_SECONDS:
+                damage.append("short")
+
+
+def _claimed_seconds(container, stream) -> float:
+    """The length as the container says it; 0.0 if it says nothing."""
+    if stream.duration is not None:
+        return max(0.0, float(stream.duration * stream.time_base))
+    return max(0, container.duration or 0) / av.time_base
 
 
 def _padding(container, stream, last: av.AudioFrame, total: int) -> int:
@@ -187,19 +207,22 @@ def _padding(container, stream, last: av.AudioFrame, total: int) -> int:
     return 0
 
 
-def _frames(container, stream) -> Iterator[av.AudioFrame]:
+def _frames(container, stream, damage: list) -> Iterator[av.AudioFrame]:
     """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut."""
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets, None)
         except av.FFmpegError:
+            damage.append("end")
             return
         if packet is None:
             return
         frames = []
-        with suppress(av.FFmpegError):
+        try:
             frames = packet.decode()
+        except av.FFmpegError:
+            damage.append("packet")
         yield from (frame for frame in frames if frame.samples)
 
 

@@ -12,19 +12,19 @@ import copy
 import ctypes
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 
 from denoiser import audio
+from denoiser.audio import Notify
 
 CHUNK_SECONDS = 10.0
 LOOKAHEAD_SECONDS = 4.0  # four times the longest backward memory of BandUNet
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4
-Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
 
 
 def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0) -> np.ndarray:
@@ -65,7 +65,7 @@ def denoise_file(
 
     def counted() -> Iterator[np.ndarray]:
         nonlocal length
-        for block in audio.blocks(source):
+        for block in audio.blocks(source, notify=notify):
             length += block.shape[1]
             yield block
 

@@ -115,7 +115,7 @@ def batching(shelf: Shelf) -> Callable:
 
         Args:
             recordings: audio or video files of any common format.
-            strength: 100 takes out all the noise that is found, 0 leaves the recordings as they are.
+            strength: 100 takes out all the noise that is found, 0 leaves a recording as it is.
             model: the name of one here, or owner/name of weights on the Hugging Face Hub.
             device: auto, cpu, cuda or mps.
             mono: mix all channels to one.

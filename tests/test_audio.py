@@ -321,6 +321,20 @@ def test_damage_in_the_middle_costs_only_the_damaged_part(tmp_path):
     assert wave.shape[1] > 460_000
 
 
+def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
+    audio.write(tmp_path / "whole.flac", tone(480_000, 48_000), 48_000)
+    data = bytearray((tmp_path / "whole.flac").read_bytes())
+    (tmp_path / "half.flac").write_bytes(data[: len(data) // 2])
+    data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
+    (tmp_path / "hole.flac").write_bytes(data)
+    said = []
+    for name in ("whole", "half", "hole"):
+        for _ in audio.blocks(tmp_path / f"{name}.flac", notify=said.append):
+            pass
+    rest = "is damaged or cut off: what could be read of it is kept."
+    assert said == [f"half.flac {rest}", f"hole.flac {rest}"]
+
+
 def test_a_file_that_changes_rate_and_channels_keeps_its_pitch_and_length(tmp_path):
     data = b""
     for rate, channels in ((44_100, 2), (24_000, 1), (48_000, 2)):

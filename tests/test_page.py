@@ -385,3 +385,15 @@ def test_first_paint_takes_less_than_two_seconds(browser, url):
     page.context.close()
     print(f"first paint after {seconds:.2f} s")
     assert seconds < 2.0
+
+
+def test_closing_the_tab_stops_the_work(browser, url, cache, slow, noisy):
+    page = browser.new_context().new_page()
+    page.goto(url)
+    upload(page, noisy)
+    before = {path.name for path in cache.glob("tmp*")}
+    denoise(page)
+    page.get_by_text("s left").wait_for()
+    assert {path.name for path in cache.glob("tmp*")} != before
+    page.context.close()
+    until(lambda: {path.name for path in cache.glob("tmp*")} == before, seconds=5.0)
