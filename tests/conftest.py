@@ -9,6 +9,7 @@ import soundfile as sf
 import torch
 from sounds import speech_like
 
+pytest_plugins = ["hub_fixtures"]
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(1)  # small tensors: threads would only wait for each other
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

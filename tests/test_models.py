@@ -1,0 +1,60 @@
+"""The models that visitors may choose, and the one that the page starts with."""
+
+import json
+
+import pytest
+from hub_fixtures import NAME
+
+import app
+from denoiser import checkpoint
+from denoiser.checkpoint import CheckpointError
+from page import models
+
+
+@pytest.fixture
+def small(folder) -> models.Shelf:
+    return models.Shelf(models.Loaded(checkpoint.load(folder, "cpu"), "small"), "small")
+
+
+def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder, monkeypatch):
+    monkeypatch.setattr(checkpoint, "DEFAULT", folder)
+    away()
+    shelf, notice = models.start(NAME, "cpu")
+    assert shelf.get().model.config.channels == 16
+    assert f"This page runs with the weights that it came with, not with {NAME}." in notice
+    blocks = app.build(shelf, notice).blocks.values()
+    texts = [block.value for block in blocks if block.elem_id == "notice"]
+    assert texts == [f"**Please note.** {notice}"]
+
+
+def test_a_visitor_may_choose_weights_on_the_hub_and_sees_their_commit(server, repo, small):
+    chosen = small.get(NAME)
+    assert chosen.model.config.channels == 16
+    assert chosen.label.startswith(f"{NAME}, commit ")
+    assert small.get(NAME) is chosen  # loaded once for all
+    assert "Six hours on *two* cores." in chosen.card
+    assert "license:" not in chosen.card
+
+
+def test_the_embedded_models_are_there_by_name(small):
+    assert {"small", "band", "classic"} <= set(small.names)
+    assert type(small.get("classic").model).__name__ == "ClassicUNet"
+    assert small.get("classic").label.startswith("classic, weights ")
+
+
+def test_weights_that_are_too_large_for_a_page_are_refused_before_they_are_built(
+    server, repo, folder, small
+):
+    config = json.loads((folder / "config.json").read_text()) | {"channels": 20_000}
+    weights = (folder / "model.safetensors").read_bytes()
+    repo.commit({"config.json": json.dumps(config).encode(), "model.safetensors": weights})
+    with pytest.raises(CheckpointError, match="too large for this page"):
+        small.get(NAME)
+
+
+def test_only_so_many_models_are_kept(server, repo, small, monkeypatch):
+    monkeypatch.setattr(models, "LOADED", 1)
+    first = small.get("classic")
+    small.get("band")
+    assert small.get("classic") is not first
+    assert small.get("classic").label == first.label
