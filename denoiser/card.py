@@ -22,6 +22,9 @@ NAMES = {
     "stoi": "STOI",
     "si_sdr": "SI-SDR, dB",
     "p808": "P.808",
+    "pesq_nb": "PESQ-NB",
+    "noise_floor": "noise floor, dBFS",
+    "loudness": "LUFS",
 }
 TRAINING = re.compile(r"^## Training\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BODY = """

@@ -155,6 +155,15 @@ def test_another_model_is_used_and_named_by_its_name_only(client, noisy, tmp_pat
             denoised(client, noisy, model=stranger)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"strength": 900}, {"strength": -1}, {"loudness": "-1"}, {"device": "cuda:7"}]
+)
+def test_settings_that_do_not_exist_are_refused_in_a_sentence(client, noisy, settings):
+    with pytest.raises(AppError) as refusal:
+        client.predict(gradio_client.handle_file(str(noisy)), **settings, api_name="/denoise")
+    assert str(next(iter(settings.values()))) in refusal.value.message
+
+
 def test_report_compares_two_files(client, noisy):
     sides = [gradio_client.handle_file(str(path)) for path in (noisy, denoised(client, noisy))]
     numbers = client.predict(*sides, False, api_name="/report")
