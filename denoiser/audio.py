@@ -168,7 +168,7 @@ def _decoded(container, stream, damage: list) -> Iterator[tuple[np.ndarray, int]
     `damage` gets an entry for everything that could not be read.
     """
     total, last = 0, None
-    for frame in _frames(container, stream, damage):
+    for frame in frames(container, stream, damage):
         if last is not None:
             yield _wave(last), last.sample_rate
         last, total = frame, total + frame.samples
@@ -207,8 +207,11 @@ def _padding(container, stream, last: av.AudioFrame, total: int) -> int:
     return 0
 
 
-def _frames(container, stream, damage: list) -> Iterator[av.AudioFrame]:
-    """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut."""
+def frames(container, stream, damage: list) -> Iterator[av.AudioFrame]:
+    """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut.
+
+    What was wrong is added to `damage`: "packet" or "end".
+    """
     packets = container.demux(stream)
     while True:
         try:
@@ -218,12 +221,10 @@ def _frames(container, stream, damage: list) -> Iterator[av.AudioFrame]:
             return
         if packet is None:
             return
-        frames = []
         try:
-            frames = packet.decode()
+            yield from (frame for frame in packet.decode() if frame.samples)
         except av.FFmpegError:
             damage.append("packet")
-        yield from (frame for frame in frames if frame.samples)
 
 
 def _first(path, decoded):

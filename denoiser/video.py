@@ -79,7 +79,7 @@ def _clock(source) -> list[tuple[float, float]]:
     """
     clock, position = [(0.0, -math.inf)], 0.0
     with audio.opened(source) as (container, stream):
-        for frame in audio._frames(container, stream):
+        for frame in audio.frames(container, stream, []):
             if frame.time is not None and abs(frame.time - position - clock[-1][1]) > HOLE:
                 clock.append((position, frame.time - position))
             position += frame.samples / frame.sample_rate
