@@ -11,7 +11,7 @@ class MixtureConfig:
     """How mixtures are drawn. Shares are probabilities, ranges are drawn from evenly."""
 
     segment: int = 192 * 768  # samples at 48 kHz: 3.07 s, a fast length for an FFT
-    snr_db: tuple[float, float] = (-5.0, 25.0)
+    snr_db: tuple[float, float] = (-10.0, 20.0)
     level_dbfs: tuple[float, float] = (-40.0, -10.0)  # of the active speech
     second_noise: float = 0.3
     third_noise: float = 0.1
