@@ -26,6 +26,15 @@ def keep_freed_memory() -> None:
         library.mallopt(trim_threshold, 2**31 - 1)
 
 
+def precision(device: torch.device) -> torch.autocast:
+    """Context in which matrices are multiplied in 16 bit, where the device can.
+
+    A CPU without AVX-512 only emulates that: a step in 32 bit is a dozen times faster there.
+    """
+    able = device.type != "cpu" or torch.backends.cpu.get_cpu_capability() == "AVX512"
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+
+
 class Trainer:
     """All that changes during a run: weights, their moving average, optimisers, step."""
 
@@ -55,7 +64,7 @@ class Trainer:
 
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with precision(self.device):
             losses = OBJECTIVES[type(self.model)](self.model, noisy, clean, bandwidth_hz)
         losses["loss"].backward()
         self.update(rate)
