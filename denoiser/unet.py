@@ -33,7 +33,7 @@ class BandUNetConfig:
     low_positions: int = 28  # bottleneck positions made of the sub-bands
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
-    bottleneck_blocks: int = 3
+    bottleneck_blocks: int = 4
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.25  # added to the mask's exponent after training: noise left over fades
@@ -146,24 +146,37 @@ def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
 class Recurrence(nn.Module):
     """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
 
-    Gate and candidate are computed from the input alone, so only one multiplication a frame is
-    sequential. Unless causal, the second half of the channels runs backwards in time; their gate
-    stays below `backward_decay`, so that a limited look-ahead is enough for them.
+    Gate and candidate are computed from the input alone, from each frame and its neighbours (the
+    one before, if causal), so only one multiplication a frame is sequential. Unless causal, the
+    second half of the channels runs backwards in time; their gate stays below `backward_decay`, so
+    that a limited look-ahead is enough for them.
     """
 
     def __init__(self, channels: int, causal: bool, backward_decay: float):
         super().__init__()
+        self.causal = causal
         self.forwards = channels if causal else channels // 2
+        self.remembered = self.forwards + channels  # of each position: state, and the frame before
         self.ceiling = backward_decay
-        self.gate = nn.Linear(channels, channels)
-        self.candidate = nn.Linear(channels, channels, bias=False)
+        inputs = (2 if causal else 3) * channels
+        self.gate = nn.Linear(inputs, channels)
+        self.candidate = nn.Linear(inputs, channels, bias=False)
         self.out = ConvNorm(channels, channels)
         nn.init.constant_(self.gate.bias, 2.0)
+        nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 
     def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-        """`memory` (B, P, forwards) precedes frame 0; returns also the one after frame keep - 1."""
-        h, after = Scan.apply(self.candidate(x), self.gate(x), memory, self.ceiling)
-        return x + self.out(h), after[:, keep - 1]
+        """`memory` (B, P, remembered) precedes frame 0; returns also that after frame keep - 1."""
+        initial, past = memory.split((self.forwards, x.shape[-1]), -1)
+        frames = [x, torch.cat((past[:, None].to(x.dtype), x[:, :-1]), 1)]
+        if not self.causal:
+            frames.append(F.pad(x[:, 1:], (0, 0, 0, 0, 0, 1)))
+        around = torch.cat(frames, -1)  # (B, N, P, inputs)
+        h, after = Scan.apply(
+            self.candidate(around), self.gate(around), initial.contiguous(), self.ceiling
+        )
+        memory = torch.cat((after[:, keep - 1], x[:, keep - 1].to(after.dtype)), -1)
+        return x + self.out(h), memory
 
 
 def mixed(matrix: Tensor, x: Tensor) -> Tensor:
@@ -184,6 +197,7 @@ class Mixer(nn.Module):
         self.matrix = nn.Parameter(torch.randn(positions, positions) * positions**-0.5)
         self.gate = nn.Linear(channels, channels)
         self.value = ConvNorm(channels, channels)
+        nn.init.zeros_(self.value.norm.weight)  # a fresh block changes nothing
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.gate(x).sigmoid() * mixed(self.matrix, self.value(x))
@@ -247,7 +261,7 @@ class BandUNet(nn.Module):
         c, batch = self.config, like.shape[0]
         hop = like.new_zeros(batch, c.hop_length)
         positions = c.low_positions + c.high_positions
-        memory = [like.new_zeros(batch, positions, r.forwards) for r in self.recurrences]
+        memory = [like.new_zeros(batch, positions, r.remembered) for r in self.recurrences]
         return (hop, hop, *memory)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:

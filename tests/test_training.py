@@ -61,10 +61,28 @@ def weights(trainer: Trainer) -> torch.Tensor:
 
 
 def test_another_models_weights_are_adopted_where_they_fit():
-    small, other = Trainer(TOY, CPU), BandUNet(replace(TOY.model, high_bands=8))
+    small, other = Trainer(TOY, CPU), BandUNet(replace(TOY.model, high_bands=80))
     assert small.adopt(other) == ["encode_high.weight", "decode_high.weight", "decode_high.bias"]
     for model in (small.model, small.average):
         assert torch.equal(model.encode.weight, other.encode.weight)
+
+
+def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
+    first = Trainer(TOY, CPU)
+    for _ in range(20):
+        first.learn(*batch(), 1.0)
+    first.settle()
+    wide = Trainer(replace(TOY, model=replace(TOY.model, channels=24, bottleneck_blocks=2)), CPU)
+    new = wide.adopt(first.average)
+    assert {name.split(".")[1] for name in new} == {"1"}  # the second block
+    noisy = batch()[0]
+    difference = wide.average(noisy) - first.average(noisy)
+    assert difference.abs().max() < 1e-5
+    before = weights(wide)
+    wide.learn(*batch(), 1.0)
+    moved = wide.model.recurrences[1].gate.weight, wide.model.encode.weight[16:]
+    assert not torch.equal(weights(wide), before)
+    assert all(part.isfinite().all() for part in moved)
 
 
 def test_one_batch_is_overfitted():

@@ -10,7 +10,6 @@ import torch
 
 from training import data
 from training.config import Recipe
-from training.objectives import OBJECTIVES
 from training.trainer import Trainer, precision
 
 WARM_UP, COUNTED = 4, 15  # steps
@@ -40,7 +39,7 @@ def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.de
             with timed("mixing"):
                 batch = next(batches)
             with timed("forward"), precision(device):
-                loss = OBJECTIVES[type(trainer.model)](trainer.model, *batch)["loss"]
+                loss = trainer.objective(trainer.model, *batch)["loss"]
             with timed("gradients"):
                 loss.backward()
             with timed("optimisers"):

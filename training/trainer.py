@@ -3,6 +3,7 @@
 import copy
 import ctypes
 from contextlib import suppress
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,6 +36,21 @@ def precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=able)
 
 
+def grown(own: Tensor, theirs: Tensor) -> Tensor | None:
+    """`theirs` as a corner of `own`, whose other columns are cut off from its rows.
+
+    None where it does not fit.
+    """
+    if own.ndim != theirs.ndim or any(a < b for a, b in zip(own.shape, theirs.shape, strict=True)):
+        return None
+    corner = tuple(slice(size) for size in theirs.shape)
+    result = own.clone()
+    if own.ndim == 2:
+        result[: len(theirs)] = 0
+    result[corner] = theirs
+    return result
+
+
 class Trainer:
     """All that changes during a run: weights, their moving average, optimisers, step."""
 
@@ -42,6 +58,9 @@ class Trainer:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device, self.step = recipe, device, 0
         self.model = checkpoint.build(recipe.model).to(device).train()
+        self.objective = OBJECTIVES[type(self.model)]
+        if recipe.opinion_weight:
+            self.objective = partial(self.objective, opinion_weight=recipe.opinion_weight)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # Muon orthogonalises matrices; kernels are held as such. One-dimensional and positional
         # parameters are AdamW's.
@@ -54,18 +73,23 @@ class Trainer:
         }
 
     def adopt(self, other: torch.nn.Module) -> list[str]:
-        """Start from another model's weights wherever name and shape agree; returns what is new."""
+        """Start from another model's weights; returns the names of those that it has not.
+
+        Where this model is wider, the other's weights are a corner of its own, and what is new does
+        not reach what they compute: before the first step both models do the same.
+        """
         theirs = other.state_dict()
         for model in (self.model, self.average):
             own = model.state_dict()
-            fits = {k: v for k, v in theirs.items() if k in own and own[k].shape == v.shape}
+            fits = {k: grown(own[k], v) for k, v in theirs.items() if k in own}
+            fits = {k: v for k, v in fits.items() if v is not None}
             model.load_state_dict(own | fits)
         return [name for name in own if name not in fits]
 
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
         with precision(self.device):
-            losses = OBJECTIVES[type(self.model)](self.model, noisy, clean, bandwidth_hz)
+            losses = self.objective(self.model, noisy, clean, bandwidth_hz)
         losses["loss"].backward()
         self.update(rate)
         return {name: value.detach() for name, value in losses.items()}

@@ -11,7 +11,6 @@ import torch
 
 from denoiser import audio, metrics
 from training import data
-from training.objectives import OBJECTIVES
 from training.store import SAMPLE_RATE, Store
 from training.trainer import Trainer
 
@@ -35,7 +34,7 @@ def validate_model(trainer: Trainer, held_out: data.Sources, store: Store) -> di
         item = data.load(mixture, store, recipe.mixture)
         batch = data.mix([item], [mixture], recipe.mixture, trainer.device)
         with torch.no_grad():
-            for name, value in OBJECTIVES[type(model)](model, *batch).items():
+            for name, value in trainer.objective(model, *batch).items():
                 results[name].append(float(value))
             noisy, clean = (audio.resample(x.cpu().numpy(), SAMPLE_RATE, rate) for x in batch[:2])
             enhanced = model(torch.from_numpy(noisy).to(trainer.device))
