@@ -26,7 +26,7 @@ class ClassicUNetConfig:
     channels: int = 24  # of the first downsampling block; each further one has twice as many
     depth: int = 4  # downsampling blocks
     dropout: float = 0.2
-    context: int = 64  # frames heard before a chunk: more than the network sees
+    context: int = 64  # frames heard before and after a chunk: more than the network sees
 
 
 class Block(nn.Module):
@@ -77,6 +77,11 @@ class ClassicUNet(nn.Module):
     def delay(self) -> int:
         """Samples by which the output of `run` lags its input."""
         return self.config.hop_length
+
+    @property
+    def lookahead(self) -> int:
+        """Samples that `run` must hear beyond what it enhances, to be as good as on the whole."""
+        return self.config.context * self.config.hop_length
 
     def forward(self, noisy: Tensor) -> Tensor:
         """noisy (B, T) at config.sample_rate -> enhanced (B, T), any T of at least 1."""

@@ -1,10 +1,10 @@
 """Whole recordings through a model: any rate, channels and length in, the same out.
 
 A recording is levelled, resampled to the model's rate and enhanced in chunks. Each chunk carries on
-exactly where the one before ended and also hears LOOKAHEAD_SECONDS of what follows, so the backward
-half of a model knows what comes; neighbouring chunks are cross-faded by the overlapping windows of
-the synthesis. Channels follow one another, so that eight need hardly more memory than one. Every
-level, length, rate and channel comes back as it was.
+exactly where the one before ended and also hears as much of what follows as the model asks for, so
+that its backward half knows what comes; neighbouring chunks are cross-faded by the overlapping
+windows of the synthesis. Channels follow one another, so that eight need hardly more memory than
+one. Every level, length, rate and channel comes back as it was.
 """
 
 import contextlib
@@ -20,8 +20,7 @@ import torch
 from denoiser import audio
 from denoiser.audio import Notify
 
-CHUNK_SECONDS = 10.0
-LOOKAHEAD_SECONDS = 4.0  # four times the longest backward memory of BandUNet
+CHUNK_SECONDS = 20.0
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4
@@ -158,9 +157,8 @@ def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Ite
 def _enhanced(model, waves: Iterable[np.ndarray], notify: Notify) -> Iterator[np.ndarray]:
     """Consecutive waves (C, n) at the model's rate, enhanced in chunks with look-ahead."""
     hop, rate = model.config.hop_length, model.config.sample_rate
-    chunk, ahead, least = (
-        round(s * rate / hop) * hop for s in (CHUNK_SECONDS, LOOKAHEAD_SECONDS, LEAST_SECONDS)
-    )
+    samples = (CHUNK_SECONDS * rate, model.lookahead, LEAST_SECONDS * rate)
+    chunk, ahead, least = (round(count / hop) * hop for count in samples)
     device = next(model.parameters()).device
     held, states, skip, due, moved = None, None, model.delay, 0, False
     for wave in itertools.chain(waves, [None]):

@@ -244,6 +244,12 @@ class BandUNet(nn.Module):
         """Samples by which the output of `run` and `step` lags their input."""
         return self.config.hop_length
 
+    @property
+    def lookahead(self) -> int:
+        """Samples that `run` must hear beyond what it enhances, to be as good as on the whole."""
+        c = self.config
+        return 0 if c.causal else round(4 * c.backward_seconds * c.sample_rate)
+
     def forward(self, noisy: Tensor) -> Tensor:
         """noisy (B, T) at config.sample_rate -> enhanced (B, T), any T of at least 1."""
         length, hop = noisy.shape[1], self.config.hop_length
