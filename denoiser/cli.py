@@ -93,6 +93,11 @@ def _add_publish(commands) -> None:
         metavar="OWNER/NAME",
         help="publish the files that git tracks here as this Space; others there are removed",
     )
+    publish.add_argument(
+        "--model",
+        metavar="OWNER/NAME[@REVISION]",
+        help="weights on the Hub that the Space is to run (default: those in checkpoints/band)",
+    )
     publish.add_argument("--private", action="store_true", help="for you only, if it is new")
     publish.add_argument("--revision", metavar="BRANCH", help="of a model (default: main)")
     publish.add_argument("--dry-run", action="store_true", help="list the files and send nothing")
@@ -235,17 +240,18 @@ def _plot(arguments: argparse.Namespace) -> int:
 
 def _publish(arguments: argparse.Namespace) -> int:
     space = arguments.space is not None
-    if space == (arguments.name is not None) or (
-        space and (arguments.folder or arguments.revision)
-    ):
-        arguments.parser.error("give FOLDER and OWNER/NAME, or only --space OWNER/NAME")
+    of_a_model = arguments.folder or arguments.revision
+    if space == (arguments.name is not None) or (of_a_model if space else arguments.model):
+        arguments.parser.error(
+            "give FOLDER and OWNER/NAME, or only --space OWNER/NAME, and with it --model"
+        )
     from denoiser import publish
     from denoiser.checkpoint import CheckpointError
 
     options = {"private": arguments.private, "dry_run": arguments.dry_run}
     try:
         if space:
-            print(publish.publish_space(arguments.space, **options))
+            print(publish.publish_space(arguments.space, model=arguments.model, **options))
         else:
             revision = arguments.revision or "main"
             print(publish.publish(arguments.folder, arguments.name, revision=revision, **options))

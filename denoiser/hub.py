@@ -15,6 +15,8 @@ from concurrent import futures
 from os import PathLike
 from pathlib import Path
 
+import torch
+
 from denoiser import checkpoint
 from denoiser.checkpoint import CheckpointError
 
@@ -67,6 +69,19 @@ def fetch(source=None) -> tuple[Path, str | None]:
     return folder, notice
 
 
+def commit_of(source: str) -> tuple[str, str]:
+    """owner/name or owner/name@revision -> owner/name, and the commit that this is now."""
+    from huggingface_hub import HfApi
+
+    parts = SOURCE.fullmatch(source)
+    if parts is None:
+        raise HubError(f"{source} is no name on the Hub: give owner/name.")
+    name, revision = parts[1], parts[2] or "main"
+    with _explained(name, revision):
+        about = within(DECISION_SECONDS, lambda: HfApi().model_info(name, revision=revision))
+    return name, about.sha
+
+
 def _cached(name: str, revision: str) -> Path | None:
     """The folder of a revision that was once fetched whole, without asking the network."""
     from huggingface_hub import try_to_load_from_cache
@@ -94,7 +109,8 @@ def _download(name: str, revision: str) -> Path:
     with _explained(name, revision):
         config, files = within(DECISION_SECONDS, decide)
     try:
-        checkpoint.read_config(config)
+        with torch.device("meta"):  # whatever sizes a stranger's config names, they take no memory
+            checkpoint.read_config(config)
     except CheckpointError as error:
         raise CheckpointError(f"{name}@{revision} does not fit this program: {error}") from error
     folder = config.parent  # named by the commit
@@ -140,7 +156,7 @@ def within(seconds: float, call):
         except BaseException as error:
             outcome.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threading.Thread(target=work, name="hub", daemon=True).start()
     if not futures.wait([outcome], min(2, seconds)).done:
         log.warning("Waiting for the Hugging Face Hub, %.0f s at most.", seconds)
         if not futures.wait([outcome], max(0, seconds - 2)).done:

@@ -30,13 +30,16 @@ def publish(folder, name: str, *, private=False, revision="main", dry_run=False)
     found = sorted({path for pattern in FILES for path in folder.glob(pattern) if path.is_file()})
     files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
     files["README.md"] = card.text(folder, name).encode()
-    return _publish(name, files, "model", private=private, revision=revision, dry_run=dry_run)
+    options = {"private": private, "revision": revision, "dry_run": dry_run}
+    return _publish(name, files, "model", {}, **options)
 
 
-def publish_space(name: str, *, private=False, dry_run=False) -> str:
+def publish_space(name: str, *, model: str | None = None, private=False, dry_run=False) -> str:
     """The files of this checkout that git tracks, as they are now -> a Space; what was done.
 
-    The Space becomes equal to them: a file that is only there is removed.
+    The Space becomes equal to them: a file that is only there is removed. With `model`, a name on
+    the Hub, the page runs its weights: their commit of today, which is fetched when the Space is
+    built.
     """
     try:
         listed = subprocess.run(
@@ -46,14 +49,29 @@ def publish_space(name: str, *, private=False, dry_run=False) -> str:
         raise HubError(f"{ROOT} is no git checkout: a Space is made from one.") from error
     # Which files are large is noted in the Space's own .gitattributes: it stays
     paths = [path for path in listed if path != ".gitattributes" and (ROOT / path).is_file()]
-    files = {path: (ROOT / path).read_bytes() for path in paths}
-    return _publish(name, files, "space", private=private, revision="main", dry_run=dry_run)
+    files, variables = {path: (ROOT / path).read_bytes() for path in paths}, {}
+    if model:
+        served, commit = hub.commit_of(model)
+        files["README.md"] = _naming(files["README.md"].decode(), served, commit).encode()
+        variables["DENOISER_MODEL"] = f"{served}@{commit}"
+    options = {"private": private, "revision": "main", "dry_run": dry_run}
+    return _publish(name, files, "space", variables, **options)
 
 
-def _publish(name: str, files: dict, kind: str, *, private, revision, dry_run) -> str:
+def _naming(readme: str, model: str, commit: str) -> str:
+    """A Space's README whose front matter names the weights that it runs."""
+    from huggingface_hub import SpaceCard
+
+    space = SpaceCard(readme)
+    space.data.models = [model]
+    space.data.preload_from_hub = [f"{model} {','.join(hub.WANTED)} {commit}"]
+    return str(space)
+
+
+def _publish(name: str, files: dict, kind: str, variables: dict, **options) -> str:
     if not re.fullmatch(hub.NAME, name, re.ASCII):
         raise HubError(f"{name} is no name on the Hub: give owner/name.")
-    if dry_run:
+    if options.pop("dry_run"):
         listed = "\n".join(f"{len(files[path]):>10,}  {path}" for path in sorted(files))
         return f"{listed}\n{len(files)} files for the {kind} {name}. Nothing was sent."
     from huggingface_hub import HfApi
@@ -62,13 +80,15 @@ def _publish(name: str, files: dict, kind: str, *, private, revision, dry_run) -
     with _explained(name):
         hub.within(hub.DECISION_SECONDS, api.whoami)  # is the Hub there, and the token good?
         commit, new = hub.within(
-            UPLOAD_SECONDS, lambda: _push(api, name, files, kind, private, revision)
+            UPLOAD_SECONDS, lambda: _push(api, name, files, kind, variables, **options)
         )
     done = "is published" if new else "was already published, nothing has changed"
     return f"{api.endpoint}/{'spaces/' * (kind == 'space')}{name} {done}: commit {commit}"
 
 
-def _push(api, name: str, files: dict, kind: str, private: bool, revision: str) -> tuple[str, bool]:
+def _push(
+    api, name: str, files: dict, kind: str, variables: dict, *, private: bool, revision: str
+) -> tuple[str, bool]:
     """Creates what is missing and sends one commit; its hash, and whether it is a new one.
 
     The client compares with what is there, and sends nothing when all is equal.
@@ -87,6 +107,8 @@ def _push(api, name: str, files: dict, kind: str, private: bool, revision: str) 
     if kind == "space":
         there = {sibling.rfilename for sibling in about.siblings or []} - {".gitattributes"}
         operations += [CommitOperationDelete(path) for path in sorted(there - set(files))]
+    for variable, value in variables.items():
+        api.add_space_variable(name, variable, value)
     commit = api.create_commit(
         name,
         operations,

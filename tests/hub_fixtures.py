@@ -1,6 +1,7 @@
 """A Hub on the loopback address, a checkpoint, and the same on that Hub."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -31,6 +32,10 @@ def server(monkeypatch, tmp_path):
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         yield server
+        server.ended.set()  # what still waits for this Hub ends before the next one is there
+        for thread in threading.enumerate():
+            if thread.name == "hub":
+                thread.join(20)
 
 
 def point_client_to(url: str, monkeypatch) -> None:

@@ -25,6 +25,7 @@ class Repo:
     private: bool = False
     commits: dict = field(default_factory=dict)  # commit -> {path: content}
     branches: dict = field(default_factory=dict)  # name -> commit
+    variables: dict = field(default_factory=dict)  # of a Space
 
     def commit(self, files: dict, branch: str = "main") -> str:
         sha = hashlib.sha1(repr((sorted(files.items()), len(self.commits))).encode()).hexdigest()
@@ -155,6 +156,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, {"errors": [], "warnings": []})
         elif path == "/api/repos/create":
             self.create(json.loads(self.body))
+        elif match := re.fullmatch(r"/api/spaces/(\w+/[\w.-]+)/variables", path):
+            wanted = json.loads(self.body)
+            self.server.repos[("spaces", match[1])].variables[wanted["key"]] = wanted["value"]
+            self.send(200, {})
         elif match := re.fullmatch(r"/api/(models|spaces)/(\w+)/([\w.-]+)/(\w+)/(.+)", path):
             kind, owner, name, action, branch = match.groups()
             if owner != "me":

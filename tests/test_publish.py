@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hub_fixtures import NAME, output, refusal
 from hub_server import TOKEN, Repo
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, SpaceCard
 from huggingface_hub.utils import disable_progress_bars
 
 import denoiser
@@ -115,13 +115,14 @@ def test_a_line_that_drops_half_way_leaves_nothing_half_published(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["runs/band"], ["runs/band", NAME, "--space", NAME], ["--revision", "try"]]
+    "arguments",
+    [[], ["a"], ["a", NAME, "--space", NAME], ["--revision", "b"], ["a", NAME, "--model", NAME]],
 )
 def test_wrong_arguments_are_told_the_two_forms(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["publish", *arguments])
     assert end.value.code == 2
-    assert "give FOLDER and OWNER/NAME, or only --space OWNER/NAME" in capsys.readouterr().err
+    assert "give FOLDER and OWNER/NAME, or only --space OWNER/NAME, and" in capsys.readouterr().err
 
 
 def test_what_cannot_be_loaded_is_not_published(server, tmp_path):
@@ -139,6 +140,22 @@ def test_the_space_becomes_the_tracked_files(server):
     assert files[".gitattributes"] == b"theirs"
     assert files["app.py"] == (ROOT / "app.py").read_bytes()
     assert "nothing has changed" in publish.publish_space(NAME)
+
+
+def test_a_space_runs_the_weights_on_the_hub_that_it_was_given(server, repo):
+    """It names their commit of today, for the Hub's page, for its build and for app.py."""
+    assert cli.main(["publish", "--space", "me/page", "--model", NAME]) == 0
+    commit, _ = repo.files("main")
+    space = server.repos[("spaces", "me/page")]
+    _, files = space.files("main")
+    about = SpaceCard(files["README.md"].decode())
+    assert about.data.models == [NAME]
+    wanted = f"{NAME} config.json,model.safetensors,README.md {commit}"
+    assert about.data.preload_from_hub == [wanted]
+    assert about.data.sdk_version == SpaceCard.load(ROOT / "README.md").data.sdk_version
+    assert files["README.md"].endswith((ROOT / "README.md").read_bytes()[-2000:])
+    assert space.variables == {"DENOISER_MODEL": f"{NAME}@{commit}"}
+    assert "no model on the Hub" in refusal(publish.publish_space, "me/page", model="me/none")
 
 
 # ---- the card

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -47,9 +48,23 @@ def folder(tmp_path):
     return tmp_path / "model"
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """The Python of an environment with requirements.txt and nothing else, as a Space builds it."""
+    environment = tmp_path_factory.mktemp("space") / "env"
+    uv = shutil.which("uv") or Path(sys.executable).with_name("uv")
+    python = environment / "bin" / "python"
+    install = ["pip", "install", "--quiet", "--python", python, "-r", ROOT / "requirements.txt"]
+    if backend := os.environ.get("TORCH_BACKEND"):
+        install += ["--torch-backend", backend]
+    for arguments in (["venv", "--quiet", "--python", sys.executable, environment], install):
+        subprocess.run([uv, *arguments], check=True)
+    return python
+
+
 @pytest.fixture
-def url(folder, tmp_path):
-    """The page in a process of its own, with the variables that a Space sets."""
+def url(python, folder, tmp_path):
+    """The page in a process and an environment of its own, with the variables of a Space."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -65,7 +80,7 @@ def url(folder, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as out:
         page = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=os.environ | space, stdout=out, stderr=out
+            [python, "app.py"], cwd=ROOT, env=os.environ | space, stdout=out, stderr=out
         )
     try:
         end = time.monotonic() + 60
