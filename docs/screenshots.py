@@ -1,7 +1,7 @@
 """Pictures of the page for the README: python docs/screenshots.py
 
 Starts the page with the embedded weights, denoises a sample in Chromium and photographs the result,
-wide, as on a phone, and dark, into images/.
+wide, as on a phone, and dark, and its numbers alone, into images/.
 """
 
 import os
@@ -29,6 +29,10 @@ def photograph(browser, url: str, name: str, settings: dict) -> None:
     page.locator("#report table").wait_for()
     page.wait_for_timeout(1500)  # pictures fade in
     page.screenshot(path=ROOT / "images" / f"{name}.png", full_page=True)
+    if name == "page":
+        page.get_by_label("With DNSMOS").check()
+        page.locator("#report").get_by_text("DNSMOS overall").wait_for()
+        page.locator("#report").screenshot(path=ROOT / "images" / "report.png")
 
 
 def main() -> None:

@@ -37,6 +37,19 @@ def test_what_is_cached_is_not_fetched_again(server, repo):
     assert [request[0] for request in server.requests] == [f"GET /api/models/{NAME}/revision/main"]
 
 
+def test_cached_weights_cost_less_than_a_second_more_than_embedded_ones(server, repo, folder):
+    hub.fetch(NAME)
+
+    def seconds(source) -> float:
+        begun = time.monotonic()
+        denoiser.load(source, "cpu")
+        return time.monotonic() - begun
+
+    more = min(seconds(NAME) for _ in range(3)) - min(seconds(folder) for _ in range(3))
+    print(f"cached weights of the Hub take {more:+.2f} s more than embedded ones")
+    assert more < 1
+
+
 def test_a_new_commit_is_fetched_and_a_pinned_one_stays(server, repo):
     (old,) = repo.commits
     first, _ = hub.fetch(f"{NAME}@{old}")

@@ -42,7 +42,6 @@ class Recipe:
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
     batch: int = 8  # segments a step, over all ranks together
     learning_rate: float = 5e-3
-    opinion_weight: float = 0.0  # of DNSMOS in the loss of BandUNet
     warmup_steps: int = 100
     clip_gradient: float = 5.0
     ema: float = 0.999
@@ -53,8 +52,6 @@ class Recipe:
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
     "band-live": Recipe(BandUNetConfig(causal=True)),
-    "band-opinion": Recipe(BandUNetConfig(), opinion_weight=0.02),
-    "band-live-opinion": Recipe(BandUNetConfig(causal=True), opinion_weight=0.02),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(
         ClassicUNetConfig(),

@@ -1,7 +1,5 @@
 """What each model is trained to do: objective(model, noisy, clean, bandwidth_hz) -> losses."""
 
-import math
-
 import torch
 import torchaudio
 from torch import Tensor
@@ -11,7 +9,6 @@ from denoiser import classic
 from denoiser.classic import ClassicUNet
 from denoiser.unet import BandUNet
 from training import perceptual
-from training.opinion import opinion
 from training.store import SAMPLE_RATE
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of two terms of the compressed spectral loss
@@ -19,7 +16,6 @@ SUPPRESSED = 0.5  # of its third: what is missing costs more than what is left o
 HIGH_WEIGHT = 1.0  # of the bands above 8 kHz, as much as of the bins below
 PERCEPTUAL_WEIGHT = 0.01  # of the disturbance that PESQ hears
 DISTORTION_WEIGHT = 0.002  # of every dB of error
-JUDGED = 4  # one item in so many has its DNSMOS asked for, which takes as long as the rest of it
 
 
 class CompressedLoss(torch.autograd.Function):
@@ -60,20 +56,12 @@ class CompressedLoss(torch.autograd.Function):
         return result, None, None, None
 
 
-def band_objective(
-    model: BandUNet,
-    noisy: Tensor,
-    clean: Tensor,
-    bandwidth_hz: Tensor,
-    *,
-    opinion_weight: float = 0.0,
-) -> dict:
+def band_objective(model: BandUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
     """Of the wave that leaves the model (consistency), not of the mask's product.
 
     noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Three terms: `spectral_loss`,
     PESQ's disturbance, and the distortion in dB, which holds on to what PESQ does not hear: phase,
-    the lowest frequencies, a colouring that stays. With a weight, a fourth: DNSMOS, the mean of its
-    three scores, of some of the items with speech.
+    the lowest frequencies, a colouring that stays.
     """
     enhanced = model(noisy)
     losses = spectral_loss(model, enhanced, clean, bandwidth_hz)
@@ -83,11 +71,6 @@ def band_objective(
         + PERCEPTUAL_WEIGHT * losses["disturbance"]
         + DISTORTION_WEIGHT * losses["distortion"]
     )
-    if opinion_weight:
-        judged = enhanced[clean.square().mean(1) > perceptual.SILENT]
-        judged = judged[: math.ceil(len(clean) / JUDGED)]
-        losses["opinion"] = opinion(judged).mean() if len(judged) else enhanced.new_zeros(())
-        losses["loss"] = losses["loss"] - opinion_weight * losses["opinion"]
     return losses
 
 

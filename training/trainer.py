@@ -3,7 +3,6 @@
 import copy
 import ctypes
 from contextlib import suppress
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -59,8 +58,6 @@ class Trainer:
         self.recipe, self.device, self.step = recipe, device, 0
         self.model = checkpoint.build(recipe.model).to(device).train()
         self.objective = OBJECTIVES[type(self.model)]
-        if recipe.opinion_weight:
-            self.objective = partial(self.objective, opinion_weight=recipe.opinion_weight)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # Muon orthogonalises matrices; kernels are held as such. One-dimensional and positional
         # parameters are AdamW's.
