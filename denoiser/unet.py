@@ -33,7 +33,8 @@ class BandUNetConfig:
     low_positions: int = 28  # bottleneck positions made of the sub-bands
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
-    bottleneck_blocks: int = 4
+    bottleneck_blocks: int = 3
+    context: bool = False  # True: recurrences also see the frame before, and after unless causal
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.25  # added to the mask's exponent after training: noise left over fades
@@ -146,19 +147,20 @@ def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
 class Recurrence(nn.Module):
     """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
 
-    Gate and candidate are computed from the input alone, from each frame and its neighbours (the
-    one before, if causal), so only one multiplication a frame is sequential. Unless causal, the
-    second half of the channels runs backwards in time; their gate stays below `backward_decay`, so
-    that a limited look-ahead is enough for them.
+    Gate and candidate are computed from the input alone, from each frame and with `context` from
+    its neighbours, so only one multiplication a frame is sequential. Unless causal, the second half
+    of the channels runs backwards in time; their gate stays below `backward_decay`, so that a
+    limited look-ahead is enough for them.
     """
 
-    def __init__(self, channels: int, causal: bool, backward_decay: float):
+    def __init__(self, channels: int, context: bool, causal: bool, backward_decay: float):
         super().__init__()
-        self.causal = causal
+        self.context, self.causal = context, causal
         self.forwards = channels if causal else channels // 2
-        self.remembered = self.forwards + channels  # of each position: state, and the frame before
+        # of each position before a run: the state, and with context the frame
+        self.remembered = self.forwards + channels * context
         self.ceiling = backward_decay
-        inputs = (2 if causal else 3) * channels
+        inputs = channels * (1 + context * (1 if causal else 2))
         self.gate = nn.Linear(inputs, channels)
         self.candidate = nn.Linear(inputs, channels, bias=False)
         self.out = ConvNorm(channels, channels)
@@ -167,16 +169,22 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         """`memory` (B, P, remembered) precedes frame 0; returns also that after frame keep - 1."""
-        initial, past = memory.split((self.forwards, x.shape[-1]), -1)
-        frames = [x, torch.cat((past[:, None].to(x.dtype), x[:, :-1]), 1)]
-        if not self.causal:
-            frames.append(F.pad(x[:, 1:], (0, 0, 0, 0, 0, 1)))
-        around = torch.cat(frames, -1)  # (B, N, P, inputs)
+        initial, past = memory.tensor_split((self.forwards,), -1)
+        around = self._around(x, past) if self.context else x
         h, after = Scan.apply(
             self.candidate(around), self.gate(around), initial.contiguous(), self.ceiling
         )
-        memory = torch.cat((after[:, keep - 1], x[:, keep - 1].to(after.dtype)), -1)
+        memory = after[:, keep - 1]
+        if self.context:
+            memory = torch.cat((memory, x[:, keep - 1].to(memory.dtype)), -1)
         return x + self.out(h), memory
+
+    def _around(self, x: Tensor, past: Tensor) -> Tensor:
+        """Each frame, the one before and, unless causal, the one after: (B, N, P, inputs)."""
+        frames = [x, torch.cat((past[:, None].to(x.dtype), x[:, :-1]), 1)]
+        if not self.causal:
+            frames.append(F.pad(x[:, 1:], (0, 0, 0, 0, 0, 1)))
+        return torch.cat(frames, -1)
 
 
 def mixed(matrix: Tensor, x: Tensor) -> Tensor:
@@ -226,7 +234,9 @@ class BandUNet(nn.Module):
         self.position = nn.Parameter(0.1 * torch.randn(1, positions, c.bottleneck_channels))
         width, count = c.bottleneck_channels, c.bottleneck_blocks
         decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
-        self.recurrences = nn.ModuleList(Recurrence(width, c.causal, decay) for _ in range(count))
+        self.recurrences = nn.ModuleList(
+            Recurrence(width, c.context, c.causal, decay) for _ in range(count)
+        )
         self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
         self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
         self.widen = ConvNorm(c.bottleneck_channels + c.channels, c.channels)

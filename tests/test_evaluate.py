@@ -261,7 +261,7 @@ def test_multiply_accumulates_are_those_of_the_shapes():
     channels, width = c.channels, c.bottleneck_channels
     encoder = 32 * 48 * channels + c.blocks * 32 * 3 * channels**2
     narrowing = 32 * channels * width + 28 * 32 * width
-    block = 32 * (2 * 3 + 1) * width**2 + 32 * 2 * width**2 + 32 * 32 * width
+    block = 32 * 3 * width**2 + 32 * 2 * width**2 + 32 * 32 * width
     widening = 32 * 28 * width + 32 * (width + channels) * channels
     decoder = c.blocks * 32 * 3 * channels**2 + 32 * channels * 32
     low = encoder + narrowing + c.bottleneck_blocks * block + widening + decoder

@@ -72,7 +72,8 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
     for _ in range(20):
         first.learn(*batch(), 1.0)
     first.settle()
-    wide = Trainer(replace(TOY, model=replace(TOY.model, channels=24, bottleneck_blocks=2)), CPU)
+    larger = replace(TOY.model, channels=24, bottleneck_blocks=2, context=True)
+    wide = Trainer(replace(TOY, model=larger), CPU)
     new = wide.adopt(first.average)
     assert {name.split(".")[1] for name in new} == {"1"}  # the second block
     noisy = batch()[0]

@@ -8,10 +8,10 @@ from denoiser.unet import BandUNet, BandUNetConfig, Scan, mixed
 HOP = 768
 
 
-def model(causal: bool) -> BandUNet:
+def model(causal: bool, context: bool = False) -> BandUNet:
     """A network whose batch statistics and mask are no longer those of a fresh one."""
     torch.manual_seed(0)
-    net = BandUNet(BandUNetConfig(causal=causal)).train()
+    net = BandUNet(BandUNetConfig(causal=causal, context=context)).train()
     torch.nn.init.normal_(net.decode.weight, std=0.2)
     for layer in (*net.recurrences, *net.mixers):
         norm = (layer.out if hasattr(layer, "out") else layer.value).norm
@@ -39,8 +39,9 @@ def test_silence_stays_silent(causal):
     assert model(causal)(torch.zeros(1, 20 * HOP)).abs().max() == 0
 
 
-def test_the_causal_model_hears_one_window_ahead_and_no_more():
-    net, wave = model(True), 0.1 * torch.randn(1, 20 * HOP)
+@pytest.mark.parametrize("context", [False, True])
+def test_the_causal_model_hears_one_window_ahead_and_no_more(context):
+    net, wave = model(True, context), 0.1 * torch.randn(1, 20 * HOP)
     changed = wave.clone()
     changed[:, 10 * HOP :] = torch.randn(1, 10 * HOP)
     difference = (net(wave) - net(changed))[0]
@@ -56,8 +57,9 @@ def test_the_other_model_hears_the_future():
     assert (net(wave) - net(changed))[0, : 5 * HOP].abs().max() > 0
 
 
-def test_step_by_step_equals_the_whole_file_one_hop_late():
-    net, wave = model(True), 0.1 * torch.randn(2, 30 * HOP)
+@pytest.mark.parametrize("context", [False, True])
+def test_step_by_step_equals_the_whole_file_one_hop_late(context):
+    net, wave = model(True, context), 0.1 * torch.randn(2, 30 * HOP)
     state, pieces = net.initial_state(wave), []
     for frame in torch.nn.functional.pad(wave, (0, HOP)).split(HOP, 1):
         piece, state = net.step(frame, state)

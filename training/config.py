@@ -52,6 +52,8 @@ class Recipe:
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
     "band-live": Recipe(BandUNetConfig(causal=True)),
+    # A larger one, grown from `band` by --init, that has to be trained on before it pays
+    "band-deep": Recipe(BandUNetConfig(bottleneck_blocks=4, context=True)),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(
         ClassicUNetConfig(),
