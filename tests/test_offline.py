@@ -55,7 +55,7 @@ def speechlike(channels: int, length: int, rate: int) -> np.ndarray:
     return np.stack([0.1 * wave / (c + 1) for c in range(channels)]).astype(np.float32)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 15.0, 70.3])
+@pytest.mark.parametrize("seconds", [0.5, 15.0, 40.3])
 def test_chunks_of_a_model_that_changes_nothing_are_the_input(seconds):
     wave = speechlike(2, round(seconds * 48000), 48000)
     assert np.abs(denoiser.denoise(Identity(), wave, 48000) - wave).max() < 1e-6
@@ -63,7 +63,7 @@ def test_chunks_of_a_model_that_changes_nothing_are_the_input(seconds):
 
 @pytest.mark.parametrize(("name", "error_db"), [("band", -50), ("band-live", -100)])
 def test_chunks_of_the_published_models_are_their_whole(name, error_db):
-    """72 s of the samples in noise: three seams. What is causal needs to hear nothing ahead."""
+    """72 s of the samples in noise: six seams and more. What is causal needs to hear nothing ahead."""
     model = denoiser.load(ROOT / "checkpoints" / name, device="cpu")
     assert (model.lookahead == 0) == model.config.causal
     files = sorted((ROOT / "samples/noisy").glob("[a-r]*.flac"))
@@ -189,21 +189,21 @@ class Cramped(Identity):
 
 @pytest.mark.parametrize("seconds", [9.0, 31.3])
 def test_chunks_shrink_until_they_fit_and_nothing_is_lost(seconds):
-    model = Cramped(hops=450)  # 7.2 s: chunks of 20, 10, 5 and 2.5 s and their look-ahead of 4 s
+    model = Cramped(hops=450)  # 7.2 s: chunks of 10, 5 and then 2.5 s and their look-ahead of 4 s
     wave = speechlike(2, round(seconds * 48000), 48000)
     assert np.abs(denoiser.denoise(model, wave, 48000) - wave).max() < 1e-6
     assert max(model.tried) > 450
-    assert sum(hops > 450 for hops in model.tried) <= 3  # it does not try again what failed
+    assert sum(hops > 450 for hops in model.tried) <= 2  # it does not try again what failed
 
 
 def test_where_nothing_fits_the_cpu_does_the_rest():
     """The GPU's stand-in fails from its fourth run on; its copy for the CPU never does."""
-    model, notices = Cramped(hops=2000), []
-    wave = speechlike(1, 70 * 48000, 48000)
+    model, notices = Cramped(hops=1000), []
+    wave = speechlike(1, 40 * 48000, 48000)
     steps = offline.denoise_blocks(model, [wave], 48000, strength=1, gain=1, notify=notices.append)
     parts = [next(steps)]
     model.hops = 0
     parts += steps
     assert np.abs(np.concatenate(parts, axis=1) - wave).max() < 1e-6
     assert notices == ["The GPU has too little memory left: the CPU does the rest."]
-    assert len(model.tried) <= 9  # one good run, then 20, 10, 5, 2.5, 1.25 and 1 s of chunk
+    assert len(model.tried) <= 8  # one good run, then 10, 5, 2.5, 1.25 and 1 s of chunk
