@@ -63,7 +63,7 @@ def test_chunks_of_a_model_that_changes_nothing_are_the_input(seconds):
 
 @pytest.mark.parametrize(("name", "error_db"), [("band", -50), ("band-live", -100)])
 def test_chunks_of_the_published_models_are_their_whole(name, error_db):
-    """72 s of the samples in noise: six seams and more. What is causal needs to hear nothing ahead."""
+    """72 s of the samples in noise: six seams and more. What is causal need not hear ahead."""
     model = denoiser.load(ROOT / "checkpoints" / name, device="cpu")
     assert (model.lookahead == 0) == model.config.causal
     files = sorted((ROOT / "samples/noisy").glob("[a-r]*.flac"))

