@@ -33,7 +33,7 @@ test: .venv/test.stamp
 
 .venv/test.stamp: .venv/app.stamp requirements-dev.txt training/requirements.txt
 	$(INSTALL) -r requirements-dev.txt
-	$(UV) pip install --quiet --target .venv/hub-1 'huggingface_hub<2'  # gradio takes 1.x and 2.x
+	$(INSTALL) --target .venv/hub-1 'huggingface_hub<2'  # gradio takes 1.x and 2.x
 	touch $@
 
 samples: .venv/test.stamp

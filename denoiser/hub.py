@@ -69,19 +69,6 @@ def fetch(source=None) -> tuple[Path, str | None]:
     return folder, notice
 
 
-def commit_of(source: str) -> tuple[str, str]:
-    """owner/name or owner/name@revision -> owner/name, and the commit that this is now."""
-    from huggingface_hub import HfApi
-
-    parts = SOURCE.fullmatch(source)
-    if parts is None:
-        raise HubError(f"{source} is no name on the Hub: give owner/name.")
-    name, revision = parts[1], parts[2] or "main"
-    with _explained(name, revision):
-        about = within(DECISION_SECONDS, lambda: HfApi().model_info(name, revision=revision))
-    return name, about.sha
-
-
 def _cached(name: str, revision: str) -> Path | None:
     """The folder of a revision that was once fetched whole, without asking the network."""
     from huggingface_hub import try_to_load_from_cache

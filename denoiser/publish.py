@@ -51,7 +51,11 @@ def publish_space(name: str, *, model: str | None = None, private=False, dry_run
     paths = [path for path in listed if path != ".gitattributes" and (ROOT / path).is_file()]
     files, variables = {path: (ROOT / path).read_bytes() for path in paths}, {}
     if model:
-        served, commit = hub.commit_of(model)
+        folder, _ = hub.fetch(model)
+        if not hub.COMMIT.fullmatch(folder.name):
+            raise HubError(f"{model} is no name on the Hub: give owner/name.")
+        checkpoint.load(folder, "cpu")  # what cannot be loaded is not served
+        served, commit = model.split("@")[0], folder.name
         files["README.md"] = _naming(files["README.md"].decode(), served, commit).encode()
         variables["DENOISER_MODEL"] = f"{served}@{commit}"
     options = {"private": private, "revision": "main", "dry_run": dry_run}

@@ -1,8 +1,6 @@
 """BandUNet: a small UNet over frequency with recurrences over time, 48 kHz, waveform to waveform.
 
 Shapes: B recordings, N frames, F bins or sub-bands, P bottleneck positions, C channels, T samples.
-Features stay contiguous (B, N, F, C) from the first spectrum to the mask: with channels last, every
-convolution and matrix product runs on them in place.
 """
 
 import math
@@ -13,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denoiser.bands import band_matrix
+from denoiser.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, mixed
 from denoiser.stft import STFT
 
 State = tuple[Tensor, ...]
@@ -34,181 +33,10 @@ class BandUNetConfig:
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
     bottleneck_blocks: int = 3
-    context: bool = False  # True: recurrences also see the frame before, and after unless causal
+    neighbours: bool = False  # True: recurrences also see the frame before, and after unless causal
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.25  # added to the mask's exponent after training: noise left over fades
-
-
-class ConvNorm(nn.Module):
-    """Convolution along frequency, (B, N, F, C_in) -> (B, N, F, C_out), and batch normalisation.
-
-    The kernel is held as a matrix (C_out, C_in * width), which is what Muon orthogonalises. In
-    evaluation the normalisation is folded into kernel and bias.
-    """
-
-    def __init__(self, inputs: int, outputs: int, width: int = 1):
-        super().__init__()
-        self.width = width
-        self.weight = nn.Parameter(torch.empty(outputs, inputs * width))
-        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
-        self.norm = nn.BatchNorm1d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        norm = self.norm
-        if self.training:
-            y = self._convolve(x, self.weight, None)
-            return norm(y.flatten(0, 2)).view(y.shape)
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        return self._convolve(
-            x, self.weight * scale[:, None], norm.bias - norm.running_mean * scale
-        )
-
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.width == 1:
-            return F.linear(x, weight, bias)
-        kernel = weight.view(len(weight), -1, 1, self.width)
-        image = x.flatten(0, 1)[:, None].permute(0, 3, 1, 2)  # (B * N, C, 1, F), channels last
-        image = F.conv2d(image, kernel, bias, padding=(0, self.width // 2))
-        return image.permute(0, 2, 3, 1).reshape(*x.shape[:3], len(weight))
-
-
-class ResidualBlock(nn.Module):
-    """x + ReLU(BatchNorm(convolution of width 3 along frequency)), (B, N, F, C) -> the same."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.conv = ConvNorm(channels, channels, width=3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x).relu_()
-
-
-class Scan(torch.autograd.Function):
-    """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, with a hand-written gradient.
-
-    Candidate g and gate are (B, N, P, C), a = ceiling * sigmoid(gate). The first channels, as many
-    as `initial` (B, P, C') has, run forwards from it with a ceiling of 1; the others run backwards
-    from zero, with h[n+1] in place of h[n-1]. Autograd would record every frame; here the opposite
-    recurrence of the gradient d, d[n] += a[n+1] d[n+1], yields all gradients at once. It computes
-    in 32 bit whatever the types outside, and returns h also as such for the next run's `initial`.
-    """
-
-    @staticmethod
-    def forward(ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float) -> tuple:
-        out, passes = torch.empty_like(candidate), []
-        for channels, order, last, most in _directions(candidate, initial, ceiling):
-            g = candidate[..., channels].to(initial.dtype).contiguous()
-            a = gate[..., channels].to(initial.dtype, copy=True).contiguous().sigmoid_().mul_(most)
-            h = torch.empty_like(g)
-            frames = (x.unbind(1)[::order] for x in (h, g, a))
-            for target, new, keep in zip(*frames, strict=True):
-                last = torch.lerp(new, last, keep, out=target)
-            out[..., channels] = h
-            passes += g, a, h
-        ctx.save_for_backward(initial, *passes)
-        ctx.ceiling = ceiling
-        ctx.mark_non_differentiable(passes[2])
-        return out, passes[2]
-
-    @staticmethod
-    def backward(ctx, grad: Tensor, _) -> tuple:
-        initial, *passes = ctx.saved_tensors
-        candidate_grad, gate_grad = torch.empty_like(grad), torch.empty_like(grad)
-        firsts = []
-        for channels, order, last, most in _directions(grad, initial, ctx.ceiling):
-            g, a, h, *passes = passes
-            d = grad[..., channels].to(initial.dtype, copy=True).contiguous()
-            late, keep = (x.unbind(1)[::-order] for x in (d, a))
-            for n in range(1, len(late)):
-                late[n].addcmul_(keep[n - 1], late[n - 1])
-            firsts.append(d[:, 0] * a[:, 0])
-            here, there = (slice(1, None), slice(-1)) if order == 1 else (slice(-1), slice(1, None))
-            change = torch.empty_like(h)  # h[n-1] - g[n], then the gradient of a, then of the gate
-            torch.sub(h[:, there], g[:, here], out=change[:, here])
-            edge = 0 if order == 1 else -1
-            torch.sub(last, g[:, edge], out=change[:, edge])
-            change.mul_(d).mul_(a)
-            gate_grad[..., channels] = change.addcmul_(change, a, value=-1 / most)
-            candidate_grad[..., channels] = d.addcmul_(d, a, value=-1)
-        return candidate_grad, gate_grad, firsts[0], None
-
-
-def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
-    """Channels, order in time, what lies before the first frame, and ceiling of each half."""
-    forwards = initial.shape[-1]
-    both = [(slice(forwards), 1, initial, 1.0)]
-    if forwards < like.shape[-1]:
-        size = (*initial.shape[:2], like.shape[-1] - forwards)
-        both.append((slice(forwards, None), -1, initial.new_zeros(size), ceiling))
-    return both
-
-
-class Recurrence(nn.Module):
-    """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
-
-    Gate and candidate are computed from the input alone, from each frame and with `context` from
-    its neighbours, so only one multiplication a frame is sequential. Unless causal, the second half
-    of the channels runs backwards in time; their gate stays below `backward_decay`, so that a
-    limited look-ahead is enough for them.
-    """
-
-    def __init__(self, channels: int, context: bool, causal: bool, backward_decay: float):
-        super().__init__()
-        self.context, self.causal = context, causal
-        self.forwards = channels if causal else channels // 2
-        # of each position before a run: the state, and with context the frame
-        self.remembered = self.forwards + channels * context
-        self.ceiling = backward_decay
-        inputs = channels * (1 + context * (1 if causal else 2))
-        self.gate = nn.Linear(inputs, channels)
-        self.candidate = nn.Linear(inputs, channels, bias=False)
-        self.out = ConvNorm(channels, channels)
-        nn.init.constant_(self.gate.bias, 2.0)
-        nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
-
-    def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-        """`memory` (B, P, remembered) precedes frame 0; returns also that after frame keep - 1."""
-        initial, past = memory.tensor_split((self.forwards,), -1)
-        around = self._around(x, past) if self.context else x
-        h, after = Scan.apply(
-            self.candidate(around), self.gate(around), initial.contiguous(), self.ceiling
-        )
-        memory = after[:, keep - 1]
-        if self.context:
-            memory = torch.cat((memory, x[:, keep - 1].to(memory.dtype)), -1)
-        return x + self.out(h), memory
-
-    def _around(self, x: Tensor, past: Tensor) -> Tensor:
-        """Each frame, the one before and, unless causal, the one after: (B, N, P, inputs)."""
-        frames = [x, torch.cat((past[:, None].to(x.dtype), x[:, :-1]), 1)]
-        if not self.causal:
-            frames.append(F.pad(x[:, 1:], (0, 0, 0, 0, 0, 1)))
-        return torch.cat(frames, -1)
-
-
-def mixed(matrix: Tensor, x: Tensor) -> Tensor:
-    """matrix (P, Q) applied to the positions of x (B, N, Q, C) -> (B, N, P, C).
-
-    One small product a frame: `torch.matmul` would transpose all of x, at five times the cost.
-    """
-    frames = x.flatten(0, 1)
-    matrices = matrix.to(x.dtype).expand(len(frames), *matrix.shape)
-    return torch.bmm(matrices, frames).unflatten(0, x.shape[:2])
-
-
-class Mixer(nn.Module):
-    """Exchange between positions: x + gate(x) * (learned P x P matrix applied to x)."""
-
-    def __init__(self, positions: int, channels: int):
-        super().__init__()
-        self.matrix = nn.Parameter(torch.randn(positions, positions) * positions**-0.5)
-        self.gate = nn.Linear(channels, channels)
-        self.value = ConvNorm(channels, channels)
-        nn.init.zeros_(self.value.norm.weight)  # a fresh block changes nothing
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.gate(x).sigmoid() * mixed(self.matrix, self.value(x))
 
 
 class BandUNet(nn.Module):
@@ -235,7 +63,7 @@ class BandUNet(nn.Module):
         width, count = c.bottleneck_channels, c.bottleneck_blocks
         decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
         self.recurrences = nn.ModuleList(
-            Recurrence(width, c.context, c.causal, decay) for _ in range(count)
+            Recurrence(width, c.neighbours, c.causal, decay) for _ in range(count)
         )
         self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
         self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)

@@ -45,7 +45,7 @@ def test_the_embedded_models_are_there_by_name(small):
 def test_weights_that_are_too_large_for_a_page_are_refused_before_they_are_built(
     server, repo, folder, small
 ):
-    config = json.loads((folder / "config.json").read_text()) | {"channels": 20_000}
+    config = json.loads((folder / "config.json").read_text()) | {"channels": 2_000_000}
     weights = (folder / "model.safetensors").read_bytes()
     repo.commit({"config.json": json.dumps(config).encode(), "model.safetensors": weights})
     with pytest.raises(CheckpointError, match="too large for this page"):

@@ -155,7 +155,9 @@ def test_a_space_runs_the_weights_on_the_hub_that_it_was_given(server, repo):
     assert about.data.sdk_version == SpaceCard.load(ROOT / "README.md").data.sdk_version
     assert files["README.md"].endswith((ROOT / "README.md").read_bytes()[-2000:])
     assert space.variables == {"DENOISER_MODEL": f"{NAME}@{commit}"}
-    assert "no model on the Hub" in refusal(publish.publish_space, "me/page", model="me/none")
+    for model, sentence in (("me/none", "no model on the Hub"), ("tests", "give owner/name")):
+        assert sentence in refusal(publish.publish_space, "me/other", model=model)
+    assert ("spaces", "me/other") not in server.repos
 
 
 # ---- the card

@@ -3,15 +3,16 @@
 import pytest
 import torch
 
-from denoiser.unet import BandUNet, BandUNetConfig, Scan, mixed
+from denoiser.layers import Scan, mixed
+from denoiser.unet import BandUNet, BandUNetConfig
 
 HOP = 768
 
 
-def model(causal: bool, context: bool = False) -> BandUNet:
+def model(causal: bool, neighbours: bool = False) -> BandUNet:
     """A network whose batch statistics and mask are no longer those of a fresh one."""
     torch.manual_seed(0)
-    net = BandUNet(BandUNetConfig(causal=causal, context=context)).train()
+    net = BandUNet(BandUNetConfig(causal=causal, neighbours=neighbours)).train()
     torch.nn.init.normal_(net.decode.weight, std=0.2)
     for layer in (*net.recurrences, *net.mixers):
         norm = (layer.out if hasattr(layer, "out") else layer.value).norm
@@ -39,9 +40,9 @@ def test_silence_stays_silent(causal):
     assert model(causal)(torch.zeros(1, 20 * HOP)).abs().max() == 0
 
 
-@pytest.mark.parametrize("context", [False, True])
-def test_the_causal_model_hears_one_window_ahead_and_no_more(context):
-    net, wave = model(True, context), 0.1 * torch.randn(1, 20 * HOP)
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_the_causal_model_hears_one_window_ahead_and_no_more(neighbours):
+    net, wave = model(True, neighbours), 0.1 * torch.randn(1, 20 * HOP)
     changed = wave.clone()
     changed[:, 10 * HOP :] = torch.randn(1, 10 * HOP)
     difference = (net(wave) - net(changed))[0]
@@ -57,15 +58,27 @@ def test_the_other_model_hears_the_future():
     assert (net(wave) - net(changed))[0, : 5 * HOP].abs().max() > 0
 
 
-@pytest.mark.parametrize("context", [False, True])
-def test_step_by_step_equals_the_whole_file_one_hop_late(context):
-    net, wave = model(True, context), 0.1 * torch.randn(2, 30 * HOP)
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_step_by_step_equals_the_whole_file_one_hop_late(neighbours):
+    net, wave = model(True, neighbours), 0.1 * torch.randn(2, 30 * HOP)
     state, pieces = net.initial_state(wave), []
     for frame in torch.nn.functional.pad(wave, (0, HOP)).split(HOP, 1):
         piece, state = net.step(frame, state)
         pieces.append(piece)
     assert net.delay == HOP
     assert (torch.cat(pieces, 1)[:, HOP:] - net(wave)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("neighbours", [False, True])
+def test_a_run_that_hears_ahead_goes_on_as_the_whole(neighbours):
+    """Two runs, the first with four seconds of look-ahead: 50 dB below the whole."""
+    net, wave = model(False, neighbours), 0.1 * torch.randn(1, 400 * HOP)
+    ahead = net.lookahead // HOP
+    whole, _ = net.run(wave, net.initial_state(wave))
+    first, state = net.run(wave[:, : (100 + ahead) * HOP], net.initial_state(wave), ahead)
+    second, _ = net.run(wave[:, 100 * HOP :], state)
+    error = torch.cat((first, second), 1) - whole
+    assert error.square().mean() < 1e-5 * whole.square().mean()
 
 
 def test_only_the_causal_model_steps():

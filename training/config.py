@@ -53,7 +53,7 @@ RECIPES = {
     "band": Recipe(BandUNetConfig()),
     "band-live": Recipe(BandUNetConfig(causal=True)),
     # A larger one, grown from `band` by --init, that has to be trained on before it pays
-    "band-deep": Recipe(BandUNetConfig(bottleneck_blocks=4, context=True)),
+    "band-deep": Recipe(BandUNetConfig(bottleneck_blocks=4, neighbours=True)),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(
         ClassicUNetConfig(),
