@@ -71,14 +71,17 @@ def test_step_by_step_equals_the_whole_file_one_hop_late(neighbours):
 
 @pytest.mark.parametrize("neighbours", [False, True])
 def test_a_run_that_hears_ahead_goes_on_as_the_whole(neighbours):
-    """Two runs, the first with four seconds of look-ahead: 50 dB below the whole."""
+    """Two runs, the first with four seconds of look-ahead: hops 40 dB below the whole, then 90."""
     net, wave = model(False, neighbours), 0.1 * torch.randn(1, 400 * HOP)
+    for recurrence in net.recurrences:
+        recurrence.gate.bias.fill_(9.0)  # as long a memory as there may be
     ahead = net.lookahead // HOP
     whole, _ = net.run(wave, net.initial_state(wave))
     first, state = net.run(wave[:, : (100 + ahead) * HOP], net.initial_state(wave), ahead)
     second, _ = net.run(wave[:, 100 * HOP :], state)
-    error = torch.cat((first, second), 1) - whole
-    assert error.square().mean() < 1e-5 * whole.square().mean()
+    error = (torch.cat((first, second), 1) - whole).unflatten(1, (-1, HOP)).square().mean(2)[0]
+    assert error.max() < 1e-4 * whole.square().mean()
+    assert error[101:].max() < 1e-9 * whole.square().mean()  # the past is carried exactly
 
 
 def test_only_the_causal_model_steps():
