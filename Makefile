@@ -29,6 +29,8 @@ test: .venv/test.stamp
 
 .venv/app.stamp: .venv/python.stamp requirements.txt
 	$(INSTALL) -r requirements.txt
+	# bytecode, what librosa compiles, fonts: half a minute that the first visitor would wait
+	$(BIN)/python -c 'import app, denoiser; app.server.warm_up(denoiser.load())'
 	touch $@
 
 .venv/test.stamp: .venv/app.stamp requirements-dev.txt training/requirements.txt
