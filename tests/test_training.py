@@ -93,6 +93,23 @@ def test_one_batch_is_overfitted():
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
+def test_the_model_and_its_critic_each_follow_their_own_loss():
+    """The model's step is that of its loss alone, the critic's that of its verdict alone."""
+    recipe = replace(TOY, adversarial=0.5)
+    trainer, other = Trainer(recipe, CPU), Trainer(recipe, CPU)
+    trainer.learn(*batch(), 1.0)
+    losses = other.objective(other.model, *batch(), other.critic, 0.5)
+    judged, models = list(other.critic.parameters()), list(other.model.parameters())
+    for values, loss in ((judged, "critic"), (models, "loss")):
+        gradients = torch.autograd.grad(losses[loss], values, retain_graph=True)
+        for value, gradient in zip(values, gradients, strict=True):
+            value.grad = gradient
+    other.update(1.0)
+    assert torch.equal(weights(trainer), weights(other))
+    for ours, theirs in zip(trainer.critic.parameters(), judged, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_the_loss_is_its_definition():
     """Magnitudes and complex spectra, 70 : 30, and what is missing again, by plain autograd."""
     torch.manual_seed(0)
@@ -125,19 +142,23 @@ def test_what_lies_above_the_recordings_bandwidth_costs_nothing():
     clean = 0.1 * torch.sin(2 * torch.pi * 1000 * t)[None]
     highs = clean + 0.1 * fade * torch.sin(2 * torch.pi * 14000 * t)[None]
 
+    past = torch.zeros(1, model.config.hop_length)
+    spectra = [model.stft.analyse(wave, past) for wave in (highs, clean)]
+
     def loss(bandwidth: float) -> float:
         limit = torch.tensor([bandwidth])
-        losses = objectives.spectral_loss(model, highs, clean, limit)
+        losses = objectives.spectral_loss(model, *spectra, limit)
         return (losses["low"] + losses["high"]).item()
 
     assert loss(8000.0) < 0.02 * loss(24000.0)  # what remains leaks from the tone into low bins
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path):
-    settings = {"minutes": 60, "decay": 0}
-    whole = train.train(TOY, sources, tmp_path / "whole", steps=6, **settings)
-    train.train(TOY, sources, tmp_path / "parts", steps=3, **settings)
-    parts = train.train(TOY, sources, tmp_path / "parts", steps=6, resume=True, **settings)
+@pytest.mark.parametrize("adversarial", [0, 0.1])
+def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path, adversarial):
+    settings, recipe = {"minutes": 60, "decay": 0}, replace(TOY, adversarial=adversarial)
+    whole = train.train(recipe, sources, tmp_path / "whole", steps=6, **settings)
+    train.train(recipe, sources, tmp_path / "parts", steps=3, **settings)
+    parts = train.train(recipe, sources, tmp_path / "parts", steps=6, resume=True, **settings)
     assert parts.step == whole.step == 6
     assert (weights(parts) - weights(whole)).abs().max() < 1e-5
     saved = [denoiser.load(tmp_path / name, "cpu").state_dict() for name in ("whole", "parts")]

@@ -43,6 +43,7 @@ class Recipe:
     batch: int = 8  # segments a step, over all ranks together
     learning_rate: float = 5e-3
     warmup_steps: int = 100
+    adversarial: float = 0.0  # weight of a critic's opinion; 0 for none
     clip_gradient: float = 5.0
     ema: float = 0.999
     seed: int = 1

@@ -75,10 +75,13 @@ def find_sources(clean: list, noise: list, rooms: list) -> tuple[Sources, Source
 
 
 def audio_files(folders: list) -> list[Path]:
-    """Every audio or video file below the folders, in a fixed order; each folder must hold some."""
+    """Every audio or video file below the folders, in a fixed order; each folder must hold some.
+
+    A file may stand for a folder that holds only it.
+    """
     found = set()
-    for folder in folders:
-        files = audio.find(Path(folder))
+    for folder in map(Path, folders):
+        files = [folder] if folder.is_file() else audio.find(folder)
         if not files:
             raise audio.AudioError(f"There is no audio in the folder {folder}: give another.")
         found.update(files)

@@ -9,6 +9,7 @@ from denoiser import classic
 from denoiser.classic import ClassicUNet
 from denoiser.unet import BandUNet
 from training import perceptual
+from training.adversary import Critic, adversarial
 from training.store import SAMPLE_RATE
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of two terms of the compressed spectral loss
@@ -56,21 +57,38 @@ class CompressedLoss(torch.autograd.Function):
         return result, None, None, None
 
 
-def band_objective(model: BandUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
+def band_objective(
+    model: BandUNet,
+    noisy: Tensor,
+    clean: Tensor,
+    bandwidth_hz: Tensor,
+    critic: Critic | None = None,
+    adversarial_weight: float = 0.0,
+) -> dict:
     """Of the wave that leaves the model (consistency), not of the mask's product.
 
-    noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Three terms: `spectral_loss`,
-    PESQ's disturbance, and the distortion in dB, which holds on to what PESQ does not hear: phase,
-    the lowest frequencies, a colouring that stays.
+    noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Three terms: the compressed
+    spectral error, PESQ's disturbance, and the distortion in dB, which holds on to what PESQ does
+    not hear: phase, the lowest frequencies, a colouring that stays. A critic adds its opinion, and
+    its own loss under "critic".
     """
     enhanced = model(noisy)
-    losses = spectral_loss(model, enhanced, clean, bandwidth_hz)
+    past = clean.new_zeros(len(clean), model.config.hop_length)
+    estimate, target = (model.stft.analyse(wave, past) for wave in (enhanced, clean))
+    losses = spectral_loss(model, estimate, target, bandwidth_hz)
+    heard = audible_bins(estimate, bandwidth_hz, model.config.sample_rate)[..., : perceptual.BINS]
+    with torch.autocast(clean.device.type, enabled=False):
+        powers = [x[:, :, : perceptual.BINS].square().sum(-1) * heard for x in (estimate, target)]
+        losses["disturbance"] = perceptual.disturbance(*powers)
     losses["distortion"] = distortion(enhanced, clean)
     losses["loss"] = (
         losses["loss"]
         + PERCEPTUAL_WEIGHT * losses["disturbance"]
         + DISTORTION_WEIGHT * losses["distortion"]
     )
+    if critic:
+        losses["adversarial"], losses["critic"] = adversarial(critic, *powers)
+        losses["loss"] = losses["loss"] + adversarial_weight * losses["adversarial"]
     return losses
 
 
@@ -85,40 +103,31 @@ def distortion(enhanced: Tensor, clean: Tensor) -> Tensor:
     return 10 * ratio.log10().sum() / len(clean)
 
 
-def spectral_loss(model: BandUNet, enhanced: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
-    """Compressed spectral error of a wave (B, T): below 8 kHz per bin, above per band; and PESQ's.
+def audible_bins(spectrum: Tensor, bandwidth_hz: Tensor, sample_rate: int) -> Tensor:
+    """Which bins of (B, N, F, 2) are below bandwidth_hz (B,): 1 or 0, (B, 1, F).
 
-    Above bandwidth_hz the clean recording holds nothing that could be learnt, so nothing is asked
-    there.
+    Above it the clean recording holds nothing that could be learnt, so nothing is asked there.
     """
-    config, stft = model.config, model.stft
-    past = clean.new_zeros(len(clean), config.hop_length)
-    estimate, target = stft.analyse(enhanced, past), stft.analyse(clean, past)
-    bin_hz = torch.arange(estimate.shape[2], device=clean.device) * (
-        config.sample_rate / 2 / config.hop_length
-    )
-    audible_bins = (bin_hz <= bandwidth_hz[:, None]).float()[:, None]  # (B, 1, F)
-    low = config.low_bins
+    bins = spectrum.shape[2]
+    bin_hz = torch.arange(bins, device=spectrum.device) * (sample_rate / 2 / (bins - 1))
+    return (bin_hz <= bandwidth_hz[:, None]).float()[:, None]
+
+
+def spectral_loss(model: BandUNet, estimate: Tensor, target: Tensor, bandwidth_hz: Tensor) -> dict:
+    """Compressed error of spectra (B, N, F, 2): below 8 kHz per bin, above per band."""
+    config, low = model.config, model.config.low_bins
+    heard = audible_bins(estimate, bandwidth_hz, config.sample_rate)
     loss = CompressedLoss.apply(
-        estimate[:, :, :low], target[:, :, :low], audible_bins[..., :low], config.compression
+        estimate[:, :, :low], target[:, :, :low], heard[..., :low], config.compression
     )
     share = model.bands / model.bands.sum(0)
-    audible = (audible_bins[..., low:] @ share > 0.99).float()
+    audible = (heard[..., low:] @ share > 0.99).float()
     power = estimate[:, :, low:].square().sum(-1) @ share + 1e-10
     target_power = target[:, :, low:].square().sum(-1) @ share + 1e-10
     exponent = config.compression / 2
     error = (power.pow(exponent) - target_power.pow(exponent)).square() * audible
     high = (error.mean(1).sum(-1) / audible.sum((1, 2)).clamp(min=1)).mean()
-    with torch.autocast(clean.device.type, enabled=False):
-        powers = (x[:, :, : perceptual.BINS].square().sum(-1) for x in (estimate, target))
-        heard = audible_bins[..., : perceptual.BINS]
-        disturbance = perceptual.disturbance(*(power * heard for power in powers))
-    return {
-        "loss": loss + HIGH_WEIGHT * high,
-        "low": loss.detach(),
-        "high": high.detach(),
-        "disturbance": disturbance,
-    }
+    return {"loss": loss + HIGH_WEIGHT * high, "low": loss.detach(), "high": high.detach()}
 
 
 def classic_objective(

@@ -220,11 +220,17 @@ def _share(text: str) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m training.train", description=__doc__, fromfile_prefix_chars="@"
+    )
     parser.add_argument("--recipe", choices=RECIPES, default="band")
     for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
         parser.add_argument(
-            f"--{name}", nargs="+", default=[], metavar="DIR", help=f"folders of {what}"
+            f"--{name}",
+            nargs="+",
+            default=[],
+            metavar="DIR",
+            help=f"folders of {what}, or @FILE with a path a line",
         )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
     parser.add_argument(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denoiser import checkpoint
 from training import distributed
+from training.adversary import CRITIC_RATE, Critic
 from training.config import Recipe
 from training.objectives import OBJECTIVES
 
@@ -58,6 +59,7 @@ class Trainer:
         self.recipe, self.device, self.step = recipe, device, 0
         self.model = checkpoint.build(recipe.model).to(device).train()
         self.objective = OBJECTIVES[type(self.model)]
+        self.critic = Critic().to(device) if recipe.adversarial else None
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # Muon orthogonalises matrices; kernels are held as such. One-dimensional and positional
         # parameters are AdamW's.
@@ -68,6 +70,9 @@ class Trainer:
             "muon": torch.optim.Muon(matrices, weight_decay=0, adjust_lr_fn="match_rms_adamw"),
             "adamw": torch.optim.AdamW(rest, weight_decay=0),
         }
+        if self.critic:
+            judged = self.critic.parameters()
+            self.optimisers["adam"] = torch.optim.Adam(judged, CRITIC_RATE, betas=(0.5, 0.99))
 
     def adopt(self, other: torch.nn.Module) -> list[str]:
         """Start from another model's weights; returns the names of those that it has not.
@@ -85,20 +90,26 @@ class Trainer:
 
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
+        judged = {}
+        if self.critic:
+            judged = {"critic": self.critic, "adversarial_weight": self.recipe.adversarial}
         with precision(self.device):
-            losses = self.objective(self.model, noisy, clean, bandwidth_hz)
-        losses["loss"].backward()
+            losses = self.objective(self.model, noisy, clean, bandwidth_hz, **judged)
+        losses["loss"].backward(inputs=list(self.model.parameters()), retain_graph=bool(judged))
+        if self.critic:
+            losses["critic"].backward(inputs=list(self.critic.parameters()))
         self.update(rate)
         return {name: value.detach() for name, value in losses.items()}
 
     def update(self, rate: float) -> None:
         """Average gradients over ranks, clip, step both optimisers, move the average."""
         parameters = list(self.model.parameters())
-        distributed.average([p.grad for p in parameters])
+        judged = list(self.critic.parameters()) if self.critic else []
+        distributed.average([p.grad for p in parameters + judged])
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_gradient)
         warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
+        for name, optimiser in self.optimisers.items():
+            for group in optimiser.param_groups if name != "adam" else ():
                 group["lr"] = self.recipe.learning_rate * warm * rate
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -113,10 +124,14 @@ class Trainer:
         for target, source in zip(self.average.buffers(), self.model.buffers(), strict=True):
             target.copy_(source)
 
+    def _models(self) -> dict[str, torch.nn.Module]:
+        models = {"model": self.model, "average": self.average}
+        return models | ({"critic": self.critic} if self.critic else {})
+
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, as named tensors."""
         tensors = {"step": torch.tensor(self.step)}
-        for prefix, model in (("model", self.model), ("average", self.average)):
+        for prefix, model in self._models().items():
             tensors |= {f"{prefix}/{k}": v.contiguous() for k, v in model.state_dict().items()}
         for name, optimiser in self.optimisers.items():
             for index, values in optimiser.state_dict()["state"].items():
@@ -127,7 +142,7 @@ class Trainer:
         """Undo `state`."""
         self.step = int(tensors["step"])
         split = [(key.split("/"), value) for key, value in tensors.items()]
-        for prefix, model in (("model", self.model), ("average", self.average)):
+        for prefix, model in self._models().items():
             model.load_state_dict({key[1]: v for key, v in split if key[0] == prefix})
         for name, optimiser in self.optimisers.items():
             saved = optimiser.state_dict()

@@ -1,0 +1,50 @@
+"""Which recordings of speech are good enough to learn from: python -m training.voices DIR... > FILE
+
+Prints the path of each recording whose overall quality DNSMOS predicts to be --least or more, for
+`python -m training.train --clean @FILE`. What a model is asked for, it learns: the noise, the rooms
+and the codecs of its targets, too. Nine seconds from the middle of each are judged.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from denoiser import audio, metrics
+from training import data
+
+SECONDS = 9.01  # what DNSMOS judges at once
+
+
+def opinion(path: Path) -> float:
+    """DNSMOS OVRL, 1 to 5, of the middle of a recording. Raises AudioError if it is unreadable."""
+    wave, rate = audio.read(path)
+    length = round(SECONDS * rate)
+    start = max(0, (wave.shape[1] - length) // 2)
+    middle = np.resize(wave.mean(0)[start : start + length], length)  # a short one is repeated
+    return metrics.dnsmos(enhanced=middle, sample_rate=rate)["ovrl"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.voices", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("--least", type=float, default=3.05, help="OVRL (default: %(default)g)")
+    options = parser.parse_args(argv)
+    try:
+        files = data.audio_files(options.folders)
+    except audio.AudioError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for path in files:
+        try:
+            if opinion(path) >= options.least:
+                print(path, flush=True)
+        except audio.AudioError as error:
+            print(f"{path} is left out: {error}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
