@@ -36,7 +36,7 @@ class BandUNetConfig:
     neighbours: bool = False  # True: recurrences also see the frame before, and after unless causal
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
-    post_filter: float = 0.25  # added to the mask's exponent after training: noise left over fades
+    post_filter: float = 0.5  # exponent of a gain after training, under which left-over noise fades
 
 
 class BandUNet(nn.Module):
@@ -106,7 +106,7 @@ class BandUNet(nn.Module):
         hop = like.new_zeros(batch, c.hop_length)
         positions = c.low_positions + c.high_positions
         memory = [like.new_zeros(batch, positions, r.remembered) for r in self.recurrences]
-        return (hop, hop, *memory)
+        return (hop, hop, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
         """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
@@ -115,16 +115,21 @@ class BandUNet(nn.Module):
         hop K - lookahead. What lies before is carried exactly; what comes after is known to the
         backward recurrences as far as `lookahead` reaches.
         """
-        past, tail, *memories = state
+        past, tail, before, *memories = state
         hop = self.config.hop_length
         keep = noisy.shape[1] // hop - lookahead
         spectrum = self.stft.analyse(noisy, past)
-        enhanced, memories = self.enhance(spectrum, memories, keep)
-        wave, tail = self.stft.synthesise(enhanced, tail)
-        return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, *memories)
+        mask, gains, memories = self.masks(spectrum, memories, keep)
+        if not self.training:
+            mask, gains, before = self._post_filtered(mask, gains, before)
+        wave, tail = self.stft.synthesise(self._masked(spectrum[:, :keep], mask, gains), tail)
+        return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *memories)
 
-    def enhance(self, spectrum: Tensor, memories: list, keep: int) -> tuple[Tensor, list]:
-        """spectrum (B, N, bins, 2) -> its first `keep` frames enhanced, and the memories there."""
+    def masks(self, spectrum: Tensor, memories: list, keep: int) -> tuple[Tensor, Tensor, list]:
+        """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, memories after them.
+
+        The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1.
+        """
         c = self.config
         low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
         bands = (high.square().sum(-1) @ (self.bands / self.bands.sum(0)) + 1e-10).pow(
@@ -139,19 +144,33 @@ class BandUNet(nn.Module):
             x, memory = recurrence(x, memory, keep)
             x = mixer(x)
             carried.append(memory)
-        x, skip, spectrum, bands = x[:, :keep], skip[:, :keep], spectrum[:, :keep], bands[:, :keep]
+        x, skip, bands = x[:, :keep], skip[:, :keep], bands[:, :keep]
         x, high_x = x.split((c.low_positions, c.high_positions), 2)
         x = torch.cat((mixed(self.spread, x), skip), -1)
         mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
-        gains = gains.float().sigmoid() @ self.bands.repeat_interleave(2, 0).T  # re and im alike
-        if not self.training:
-            power = mask.square().sum(-1, keepdim=True)
-            mask = mask * power.clamp(max=1).pow(c.post_filter / 2)
-            gains = gains.pow(1 + c.post_filter)
-        low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
+        return mask, gains.float().sigmoid(), carried
+
+    def _post_filtered(self, mask: Tensor, gains: Tensor, before: Tensor) -> tuple:
+        """What `masks` gave, lowered by the neighbourhood's gain to the power of `post_filter`.
+
+        The neighbourhood is three bins or bands, here and in the frame before, whose means (B, bins
+        and bands) are `before`; returns also those of the last frame. What is left over of noise
+        alone among nothing, as musical noise is, falls; weak partials among strong ones do not.
+        """
+        size = mask.square().sum(-1).sqrt().clamp(max=1)
+        near = F.avg_pool1d(torch.cat((size, gains), -1), 3, 1, 1, count_include_pad=False)
+        earlier = torch.cat((before[:, None], near[:, :-1]), 1)
+        factor = ((near + earlier) / 2).pow(self.config.post_filter)
+        low, high = factor.split((size.shape[2], gains.shape[2]), -1)
+        return mask * low[..., None], gains * high, near[:, -1]
+
+    def _masked(self, spectrum: Tensor, mask: Tensor, gains: Tensor) -> Tensor:
+        """Spectrum (B, N, bins, 2) times the mask below 8 kHz and the bands' gains above."""
+        low, high = spectrum.split((mask.shape[2], spectrum.shape[2] - mask.shape[2]), 2)
         low = torch.view_as_complex(low.contiguous()) * torch.view_as_complex(mask)
-        return torch.cat((torch.view_as_real(low), high * gains.view(high.shape)), 2), carried
+        gains = gains @ self.bands.repeat_interleave(2, 0).T  # re and im alike
+        return torch.cat((torch.view_as_real(low), high * gains.view(high.shape)), 2)
 
     def _features(self, low: Tensor) -> Tensor:
         """Low bins (B, N, bins, 2) -> overlapping windows (B, N, sub-bands, 3 x 2 x stride)."""
