@@ -15,7 +15,7 @@ from training.store import SAMPLE_RATE
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of two terms of the compressed spectral loss
 SUPPRESSED = 0.5  # of its third: what is missing costs more than what is left over
 HIGH_WEIGHT = 1.0  # of the bands above 8 kHz, as much as of the bins below
-PERCEPTUAL_WEIGHT = 0.01  # of the disturbance that PESQ hears
+PERCEPTUAL_WEIGHT = 0.004  # of the disturbance that PESQ hears
 DISTORTION_WEIGHT = 0.002  # of every dB of error
 
 
