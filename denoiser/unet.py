@@ -36,7 +36,9 @@ class BandUNetConfig:
     neighbours: bool = False  # True: recurrences also see the frame before, and after unless causal
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
-    post_filter: float = 0.6  # exponent of a gain after training, under which left-over noise fades
+    post_filter: float = (
+        0.52  # exponent of a gain after training, under which left-over noise fades
+    )
 
 
 class BandUNet(nn.Module):
