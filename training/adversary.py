@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from training import perceptual
+
 ITEMS = 4  # of a batch are judged: all eight would cost a third of a step
-LEAST_POWER = 1e-7  # mean power of a bin where there is a voice to judge
 EXPONENT = 0.15  # of power: as the compressed loss hears magnitudes
 CRITIC_RATE = 2e-3
 
@@ -24,13 +25,10 @@ class Critic(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            (
-                nn.Sequential(nn.Conv2d(1, 24, (3, 7), (1, 4), (1, 3))),
-                nn.Sequential(nn.Conv2d(24, 48, (3, 5), 2, (1, 2)), _norm(48)),
-                nn.Sequential(nn.Conv2d(48, 64, 3, 2, 1), _norm(64)),
-            )
-        )
+        first = nn.Conv2d(1, 24, (3, 7), (1, 4), (1, 3))
+        second = nn.Conv2d(24, 48, (3, 5), 2, (1, 2)), nn.InstanceNorm2d(48, affine=True)
+        third = nn.Conv2d(48, 64, 3, 2, 1), nn.InstanceNorm2d(64, affine=True)
+        self.layers = nn.ModuleList((first, nn.Sequential(*second), nn.Sequential(*third)))
         self.verdict = nn.Conv2d(64, 1, 3, 1, 1)
 
     def forward(self, picture: Tensor) -> list[Tensor]:
@@ -41,27 +39,21 @@ class Critic(nn.Module):
         return [*outputs, self.verdict(picture)]
 
 
-def _norm(channels: int) -> nn.InstanceNorm2d:
-    return nn.InstanceNorm2d(channels, affine=True)
-
-
 def adversarial(critic: Critic, enhanced: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
     """Power spectra (B, N, F) of both -> the model's loss and the critic's.
 
     Both come from one run of the critic: differentiate each by its own side's weights only.
     """
     enhanced, clean = enhanced[:ITEMS], clean[:ITEMS]
-    level = clean.mean((1, 2))
-    speaks = level > LEAST_POWER
-    if not speaks.any():
+    speaks = perceptual.speaks(clean)
+    if not speaks.any():  # zeros that both sides can be differentiated by
         nothing = enhanced.sum() * 0
         return nothing, nothing + sum(weight.sum() for weight in critic.parameters()) * 0
-    pictures = [
-        (power[speaks] / level[speaks, None, None] + 1e-6).pow(EXPONENT)[:, None]
-        for power in (enhanced, clean)
-    ]
-    std, mean = torch.std_mean(pictures[1], (1, 2, 3), keepdim=True)
-    outputs = critic((torch.cat(pictures) - mean.repeat(2, 1, 1, 1)) / std.repeat(2, 1, 1, 1))
+    enhanced, clean = enhanced[speaks, None], clean[speaks, None]
+    level = clean.mean((1, 2, 3), keepdim=True)
+    enhanced, clean = ((power / level + 1e-6).pow(EXPONENT) for power in (enhanced, clean))
+    std, mean = torch.std_mean(clean, (1, 2, 3), keepdim=True)
+    outputs = critic(torch.cat([(picture - mean) / std for picture in (enhanced, clean)]))
     (*seen, fake), (*wanted, real) = zip(*(output.chunk(2) for output in outputs), strict=True)
     matching = sum(
         (a - b.detach()).abs().mean() / b.detach().abs().mean()

@@ -63,22 +63,22 @@ def band_objective(
     clean: Tensor,
     bandwidth_hz: Tensor,
     critic: Critic | None = None,
-    adversarial_weight: float = 0.0,
 ) -> dict:
     """Of the wave that leaves the model (consistency), not of the mask's product.
 
     noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Three terms: the compressed
     spectral error, PESQ's disturbance, and the distortion in dB, which holds on to what PESQ does
-    not hear: phase, the lowest frequencies, a colouring that stays. A critic adds its opinion, and
-    its own loss under "critic".
+    not hear: phase, the lowest frequencies, a colouring that stays. A critic's opinion is not in
+    their sum, but beside it as "adversarial", with its own loss as "critic".
     """
     enhanced = model(noisy)
     past = clean.new_zeros(len(clean), model.config.hop_length)
     estimate, target = (model.stft.analyse(wave, past) for wave in (enhanced, clean))
-    losses = spectral_loss(model, estimate, target, bandwidth_hz)
-    heard = audible_bins(estimate, bandwidth_hz, model.config.sample_rate)[..., : perceptual.BINS]
+    heard = audible_bins(estimate, bandwidth_hz, model.config.sample_rate)
+    losses = spectral_loss(model, estimate, target, heard)
+    bins = slice(perceptual.BINS)
     with torch.autocast(clean.device.type, enabled=False):
-        powers = [x[:, :, : perceptual.BINS].square().sum(-1) * heard for x in (estimate, target)]
+        powers = [x[:, :, bins].square().sum(-1) * heard[..., bins] for x in (estimate, target)]
         losses["disturbance"] = perceptual.disturbance(*powers)
     losses["distortion"] = distortion(enhanced, clean)
     losses["loss"] = (
@@ -88,7 +88,6 @@ def band_objective(
     )
     if critic:
         losses["adversarial"], losses["critic"] = adversarial(critic, *powers)
-        losses["loss"] = losses["loss"] + adversarial_weight * losses["adversarial"]
     return losses
 
 
@@ -113,10 +112,12 @@ def audible_bins(spectrum: Tensor, bandwidth_hz: Tensor, sample_rate: int) -> Te
     return (bin_hz <= bandwidth_hz[:, None]).float()[:, None]
 
 
-def spectral_loss(model: BandUNet, estimate: Tensor, target: Tensor, bandwidth_hz: Tensor) -> dict:
-    """Compressed error of spectra (B, N, F, 2): below 8 kHz per bin, above per band."""
+def spectral_loss(model: BandUNet, estimate: Tensor, target: Tensor, heard: Tensor) -> dict:
+    """Compressed error of spectra (B, N, F, 2), where `audible_bins` says so (B, 1, F).
+
+    Below 8 kHz per bin, above per band.
+    """
     config, low = model.config, model.config.low_bins
-    heard = audible_bins(estimate, bandwidth_hz, config.sample_rate)
     loss = CompressedLoss.apply(
         estimate[:, :, :low], target[:, :, :low], heard[..., :low], config.compression
     )

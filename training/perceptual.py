@@ -32,6 +32,11 @@ def _scales(device: torch.device) -> tuple[BarkScale, Loudness, Tensor, Tensor]:
     return BarkScale().float().to(device), Loudness().float().to(device), *squared
 
 
+def speaks(power: Tensor) -> Tensor:
+    """In which of the clean power spectra (B, N, BINS) there is a voice to judge: (B,)."""
+    return power.mean((1, 2)) > SILENT * WINDOW[0]
+
+
 def disturbance(enhanced: Tensor, clean: Tensor) -> Tensor:
     """Power spectra (B, N, BINS) of both -> what PESQ takes off its 4.5 points, mean over B.
 
@@ -47,10 +52,10 @@ def disturbance(enhanced: Tensor, clean: Tensor) -> Tensor:
         power = power * (WINDOW[1] / WINDOW[0] / 3 * LEVEL * emphasis / (level + 1e-12))
         return bark(F.pad(power[..., 1:], (1, 1)))
 
-    speaks = clean.mean((1, 2)) > SILENT * WINDOW[0]
-    if not speaks.any():
+    judged = speaks(clean)
+    if not judged.any():
         return enhanced.new_zeros(())
-    deg, ref = excitation(enhanced[speaks]), excitation(clean[speaks])
+    deg, ref = excitation(enhanced[judged]), excitation(clean[judged])
     silent = loudness.total_audible(ref, 1e2) < 1e7
     ratio = loudness.time_avg_audible(deg, silent) + 1000
     ratio = ratio / (loudness.time_avg_audible(ref, silent) + 1000)

@@ -71,8 +71,8 @@ class Trainer:
             "adamw": torch.optim.AdamW(rest, weight_decay=0),
         }
         if self.critic:
-            judged = self.critic.parameters()
-            self.optimisers["adam"] = torch.optim.Adam(judged, CRITIC_RATE, betas=(0.5, 0.99))
+            weights = self.critic.parameters()
+            self.optimisers["adam"] = torch.optim.Adam(weights, CRITIC_RATE, betas=(0.5, 0.99))
 
     def adopt(self, other: torch.nn.Module) -> list[str]:
         """Start from another model's weights; returns the names of those that it has not.
@@ -90,27 +90,28 @@ class Trainer:
 
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
-        judged = {}
-        if self.critic:
-            judged = {"critic": self.critic, "adversarial_weight": self.recipe.adversarial}
+        judged = {"critic": self.critic} if self.critic else {}
         with precision(self.device):
             losses = self.objective(self.model, noisy, clean, bandwidth_hz, **judged)
-        losses["loss"].backward(inputs=list(self.model.parameters()), retain_graph=bool(judged))
-        if self.critic:
-            losses["critic"].backward(inputs=list(self.critic.parameters()))
+        loss = losses["loss"]
+        if self.critic:  # both sides share its run, and each learns from its own loss
+            losses["critic"].backward(inputs=list(self.critic.parameters()), retain_graph=True)
+            loss = loss + self.recipe.adversarial * losses["adversarial"]
+        loss.backward(inputs=list(self.model.parameters()))
         self.update(rate)
         return {name: value.detach() for name, value in losses.items()}
 
     def update(self, rate: float) -> None:
-        """Average gradients over ranks, clip, step both optimisers, move the average."""
+        """Average gradients over ranks, clip the model's, step all optimisers, move the average."""
         parameters = list(self.model.parameters())
         judged = list(self.critic.parameters()) if self.critic else []
         distributed.average([p.grad for p in parameters + judged])
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_gradient)
         warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
         for name, optimiser in self.optimisers.items():
-            for group in optimiser.param_groups if name != "adam" else ():
-                group["lr"] = self.recipe.learning_rate * warm * rate
+            if name != "adam":  # the critic's keeps its own rate
+                for group in optimiser.param_groups:
+                    group["lr"] = self.recipe.learning_rate * warm * rate
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
