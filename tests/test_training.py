@@ -17,7 +17,7 @@ from denoiser import audio
 from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import data, objectives, train, validation
-from training.config import MixtureConfig, Recipe
+from training.config import RECIPES, MixtureConfig, Recipe
 from training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -274,3 +274,12 @@ def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
     arguments = [*folders, "--out", str(tmp_path / "none"), "--minutes", "1", "--resume"]
     assert train.main(arguments) == 1
     assert capsys.readouterr().err.startswith("Nothing to resume in ")
+
+
+@pytest.mark.parametrize(("run", "weights"), [("band-critic", "band"), ("band-live", "band-live")])
+def test_the_committed_runs_go_on_and_are_of_the_committed_models(run, weights):
+    root = Path(__file__).parent.parent
+    trainer, progress = Trainer(RECIPES[run], CPU), train.Progress(root / "runs" / run)
+    progress.resume(trainer)
+    assert trainer.step == progress.rows[-1]["step"] > 1000
+    assert denoiser.load(root / "checkpoints" / weights, "cpu").config == RECIPES[run].model
