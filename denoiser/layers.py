@@ -117,44 +117,25 @@ def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
 class Recurrence(nn.Module):
     """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
 
-    Gate and candidate are computed from the input alone, from each frame and with `neighbours` from
-    its neighbours, so only one multiplication a frame is sequential. Unless causal, the second half
-    of the channels runs backwards in time; their gate stays below `backward_decay`, so that a
-    limited look-ahead is enough for them.
+    Gate and candidate are computed from the input alone, so only one multiplication a frame is
+    sequential. Unless causal, the second half of the channels runs backwards in time; their gate
+    stays below `backward_decay`, so that a limited look-ahead is enough for them.
     """
 
-    def __init__(self, channels: int, neighbours: bool, causal: bool, backward_decay: float):
+    def __init__(self, channels: int, causal: bool, backward_decay: float):
         super().__init__()
-        self.neighbours, self.causal = neighbours, causal
         self.forwards = channels if causal else channels // 2
-        # of each position before a run: the state, and with neighbours the frame
-        self.remembered = self.forwards + channels * neighbours
         self.ceiling = backward_decay
-        inputs = channels * (1 + neighbours * (1 if causal else 2))
-        self.gate = nn.Linear(inputs, channels)
-        self.candidate = nn.Linear(inputs, channels, bias=False)
+        self.gate = nn.Linear(channels, channels)
+        self.candidate = nn.Linear(channels, channels, bias=False)
         self.out = ConvNorm(channels, channels)
         nn.init.constant_(self.gate.bias, 2.0)
         nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 
-    def forward(self, x: Tensor, memory: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-        """`memory` (B, P, remembered) precedes frame 0; returns also that after frame keep - 1."""
-        initial, past = memory.tensor_split((self.forwards,), -1)
-        around = self._around(x, past) if self.neighbours else x
-        h, after = Scan.apply(
-            self.candidate(around), self.gate(around), initial.contiguous(), self.ceiling
-        )
-        memory = after[:, keep - 1]
-        if self.neighbours:
-            memory = torch.cat((memory, x[:, keep - 1].to(memory.dtype)), -1)
-        return x + self.out(h), memory
-
-    def _around(self, x: Tensor, past: Tensor) -> Tensor:
-        """Each frame, the one before and, unless causal, the one after: (B, N, P, inputs)."""
-        frames = [x, torch.cat((past[:, None].to(x.dtype), x[:, :-1]), 1)]
-        if not self.causal:
-            frames.append(F.pad(x[:, 1:], (0, 0, 0, 0, 0, 1)))
-        return torch.cat(frames, -1)
+    def forward(self, x: Tensor, initial: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+        """`initial` (B, P, forwards) precedes frame 0; returns also that after frame keep - 1."""
+        h, after = Scan.apply(self.candidate(x), self.gate(x), initial, self.ceiling)
+        return x + self.out(h), after[:, keep - 1]
 
 
 def mixed(matrix: Tensor, x: Tensor) -> Tensor:

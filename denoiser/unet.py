@@ -33,7 +33,6 @@ class BandUNetConfig:
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
     bottleneck_blocks: int = 3
-    neighbours: bool = False  # True: recurrences also see the frame before, and after unless causal
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
     post_filter: float = (
@@ -64,9 +63,7 @@ class BandUNet(nn.Module):
         self.position = nn.Parameter(0.1 * torch.randn(1, positions, c.bottleneck_channels))
         width, count = c.bottleneck_channels, c.bottleneck_blocks
         decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
-        self.recurrences = nn.ModuleList(
-            Recurrence(width, c.neighbours, c.causal, decay) for _ in range(count)
-        )
+        self.recurrences = nn.ModuleList(Recurrence(width, c.causal, decay) for _ in range(count))
         self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
         self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
         self.widen = ConvNorm(c.bottleneck_channels + c.channels, c.channels)
@@ -107,7 +104,7 @@ class BandUNet(nn.Module):
         c, batch = self.config, like.shape[0]
         hop = like.new_zeros(batch, c.hop_length)
         positions = c.low_positions + c.high_positions
-        memory = [like.new_zeros(batch, positions, r.remembered) for r in self.recurrences]
+        memory = [like.new_zeros(batch, positions, r.forwards) for r in self.recurrences]
         return (hop, hop, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:

@@ -18,7 +18,7 @@ from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import data, objectives, train, validation
 from training.config import RECIPES, MixtureConfig, Recipe
-from training.trainer import Trainer
+from training.trainer import Trainer, precision
 
 CPU = torch.device("cpu")
 TOY = Recipe(
@@ -72,7 +72,7 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
     for _ in range(20):
         first.learn(*batch(), 1.0)
     first.settle()
-    larger = replace(TOY.model, channels=24, bottleneck_blocks=2, neighbours=True)
+    larger = replace(TOY.model, channels=24, bottleneck_blocks=2)
     wide = Trainer(replace(TOY, model=larger), CPU)
     new = wide.adopt(first.average)
     assert {name.split(".")[1] for name in new} == {"1"}  # the second block
@@ -84,7 +84,6 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
     for layer in (wide.model.recurrences[1].out, wide.model.mixers[1].value):
         assert layer.norm.weight.abs().max() > 0
     assert wide.model.encoder[0].conv.weight[:16, 16 * 3 :].abs().max() > 0
-    assert wide.model.recurrences[0].gate.weight[:, 16:].abs().max() > 0
 
 
 def test_one_batch_is_overfitted():
@@ -98,7 +97,8 @@ def test_the_model_and_its_critic_each_follow_their_own_loss():
     recipe = replace(TOY, adversarial=0.5)
     trainer, other = Trainer(recipe, CPU), Trainer(recipe, CPU)
     trainer.learn(*batch(), 1.0)
-    losses = other.objective(other.model, *batch(), other.critic)
+    with precision(CPU):
+        losses = other.objective(other.model, *batch(), other.critic)
     judged, models = list(other.critic.parameters()), list(other.model.parameters())
     both = losses["loss"] + 0.5 * losses["adversarial"]
     for values, loss in ((judged, losses["critic"]), (models, both)):

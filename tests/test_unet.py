@@ -9,10 +9,10 @@ from denoiser.unet import BandUNet, BandUNetConfig
 HOP = 768
 
 
-def model(causal: bool, neighbours: bool = False) -> BandUNet:
+def model(causal: bool) -> BandUNet:
     """A network whose batch statistics and mask are no longer those of a fresh one."""
     torch.manual_seed(0)
-    net = BandUNet(BandUNetConfig(causal=causal, neighbours=neighbours)).train()
+    net = BandUNet(BandUNetConfig(causal=causal)).train()
     torch.nn.init.normal_(net.decode.weight, std=0.2)
     for layer in (*net.recurrences, *net.mixers):
         norm = (layer.out if hasattr(layer, "out") else layer.value).norm
@@ -40,9 +40,8 @@ def test_silence_stays_silent(causal):
     assert model(causal)(torch.zeros(1, 20 * HOP)).abs().max() == 0
 
 
-@pytest.mark.parametrize("neighbours", [False, True])
-def test_the_causal_model_hears_one_window_ahead_and_no_more(neighbours):
-    net, wave = model(True, neighbours), 0.1 * torch.randn(1, 20 * HOP)
+def test_the_causal_model_hears_one_window_ahead_and_no_more():
+    net, wave = model(True), 0.1 * torch.randn(1, 20 * HOP)
     changed = wave.clone()
     changed[:, 10 * HOP :] = torch.randn(1, 10 * HOP)
     difference = (net(wave) - net(changed))[0]
@@ -58,9 +57,8 @@ def test_the_other_model_hears_the_future():
     assert (net(wave) - net(changed))[0, : 5 * HOP].abs().max() > 0
 
 
-@pytest.mark.parametrize("neighbours", [False, True])
-def test_step_by_step_equals_the_whole_file_one_hop_late(neighbours):
-    net, wave = model(True, neighbours), 0.1 * torch.randn(2, 30 * HOP)
+def test_step_by_step_equals_the_whole_file_one_hop_late():
+    net, wave = model(True), 0.1 * torch.randn(2, 30 * HOP)
     state, pieces = net.initial_state(wave), []
     for frame in torch.nn.functional.pad(wave, (0, HOP)).split(HOP, 1):
         piece, state = net.step(frame, state)
@@ -69,10 +67,9 @@ def test_step_by_step_equals_the_whole_file_one_hop_late(neighbours):
     assert (torch.cat(pieces, 1)[:, HOP:] - net(wave)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("neighbours", [False, True])
-def test_a_run_that_hears_ahead_goes_on_as_the_whole(neighbours):
+def test_a_run_that_hears_ahead_goes_on_as_the_whole():
     """Two runs, the first with four seconds of look-ahead: hops 40 dB below the whole, then 90."""
-    net, wave = model(False, neighbours), 0.1 * torch.randn(1, 400 * HOP)
+    net, wave = model(False), 0.1 * torch.randn(1, 400 * HOP)
     for recurrence in net.recurrences:
         recurrence.gate.bias.fill_(9.0)  # as long a memory as there may be
     ahead = net.lookahead // HOP

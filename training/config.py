@@ -55,8 +55,6 @@ RECIPES = {
     # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices
     "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.05),
     "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.15)),
-    # A larger one, grown from `band` by --init, that has to be trained on before it pays
-    "band-deep": Recipe(BandUNetConfig(bottleneck_blocks=4, neighbours=True)),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(
         ClassicUNetConfig(),

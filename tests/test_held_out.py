@@ -1,0 +1,29 @@
+"""Pairs made of what training leaves out, for choosing without the pairs that score."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training import data, held_out, pairs
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+def test_the_pairs_have_the_snr_of_their_names_and_can_be_scored(tmp_path):
+    command = ["--clean", str(SAMPLES / "clean"), "--noise", str(SAMPLES / "noisy")]
+    assert held_out.main([*command, "--count", "6", "--out", str(tmp_path / "pairs")]) == 0
+    found = pairs.find(tmp_path / "pairs")
+    assert len(found) == 6
+    for pair, snr_db in zip(found, (-5, 0, 5, 10, 15, -5), strict=True):
+        assert pair.noisy.stem.endswith(f"_{snr_db}dB")
+        noisy, clean, rate = pair.read()
+        assert (len(noisy), rate) == (196608, 48000)
+        noise = torch.from_numpy(noisy - clean).square().mean().sqrt()
+        speech = data.active_rms(torch.from_numpy(clean)[None])[0, 0]
+        assert float(20 * (speech / noise).log10()) == pytest.approx(snr_db, abs=0.1)
+
+
+def test_no_audio_is_a_sentence(tmp_path, capsys):
+    assert held_out.main(["--clean", str(tmp_path), "--noise", str(tmp_path), "--out", "x"]) == 1
+    assert str(tmp_path) in capsys.readouterr().err

@@ -1,0 +1,82 @@
+"""Pairs to choose by: python -m training.held_out --clean DIR... --noise DIR... --out DIR
+
+What was chosen on the pairs that score a model, its scores flatter. These pairs are mixtures of the
+recordings that training leaves out, in the layout that `training.evaluate` reads: compare
+checkpoints and constants on them, then score what was chosen on others.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from denoiser import audio
+from training import data
+from training.config import MixtureConfig
+from training.store import SAMPLE_RATE, Store
+
+SNRS_DB = (-5, 0, 5, 10, 15)
+SPOKEN = 0.5  # least share of a pair in which somebody speaks
+PLAIN = MixtureConfig(  # one voice, one recording of noise, nothing done to either
+    segment=256 * 768,
+    speech_only=0,
+    noise_only=0,
+    second_noise=0,
+    third_noise=0,
+    babble=0,
+    coloured=0,
+    hum=0,
+    faster=0,
+    reverberant=0,
+    tilt=0,
+    band_limit=0,
+    clip=0,
+)
+
+
+def pairs(held_out: data.Sources, store: Store) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, noisy and clean wave (1, T) at 48 kHz of one pair after the other, each SNR in turn."""
+    number = 0
+    for index in itertools.count():
+        snr_db = SNRS_DB[number % len(SNRS_DB)]
+        mixture = replace(data.draw(held_out, PLAIN, 0, index), snr_db=snr_db)
+        item = data.load(mixture, store, PLAIN)
+        noisy, clean, _ = data.mix([item], [mixture], PLAIN, "cpu")
+        if data.active_frames(clean).float().mean() < SPOKEN:
+            continue
+        number += 1
+        noise = mixture.noises[0][0].path.stem
+        yield f"{number:03}_{noise}_{snr_db}dB.flac", noisy.numpy(), clean.numpy()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.held_out", description=__doc__, fromfile_prefix_chars="@"
+    )
+    for name in ("clean", "noise"):
+        parser.add_argument(
+            f"--{name}", nargs="+", default=[], metavar="DIR", help="as in training"
+        )
+    parser.add_argument("--count", type=int, default=60, help="of pairs (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    options = parser.parse_args(argv)
+    try:
+        _, held_out = data.find_sources(options.clean, options.noise, [])
+        made = pairs(held_out, Store(options.out.parent / "cache"))
+        for name, noisy, clean in itertools.islice(made, options.count):
+            for kind, wave in (("noisy", noisy), ("clean", clean)):
+                (options.out / kind).mkdir(parents=True, exist_ok=True)
+                audio.write(options.out / kind / name, wave, SAMPLE_RATE)
+    except (audio.AudioError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
