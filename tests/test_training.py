@@ -169,6 +169,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path, adversaria
     assert (tmp_path / "parts/curves.png").stat().st_size > 1000
 
 
+def test_the_weights_of_every_validation_are_kept(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "validate_model", lambda *_: {})
+    recipe, out = replace(TOY, validate_minutes=0), tmp_path / "run"
+    train.train(recipe, sources, out, minutes=60, steps=2, keep=True)
+    first, second, last = (
+        denoiser.load(folder, "cpu").decode.weight
+        for folder in (out / "step-1", out / "step-2", out)
+    )
+    assert not torch.equal(first, second)
+    assert torch.equal(second, last)
+
+
 def test_the_rate_falls_to_nothing_over_the_decay(sources, tmp_path):
     trainer = train.train(TOY, sources, tmp_path / "run", minutes=0.05, decay=1.0)
     assert trainer.step > 1

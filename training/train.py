@@ -90,13 +90,14 @@ def train(
     pairs: int | None = None,
     resume: bool = False,
     init: Path | None = None,
+    keep: bool = False,
     device: torch.device | None = None,
 ) -> Trainer:
     """Train for `minutes` in all, or up to step `steps`, the last share with a falling rate.
 
     With `pairs` the same so many mixtures are heard again and again. A resumed run goes on towards
-    the same end; one with `init` starts from the weights of that checkpoint that fit. Raises
-    CheckpointError in one sentence.
+    the same end; one with `init` starts from the weights of that checkpoint that fit. With `keep`
+    those of each validation stay in `out`/step-N. Raises CheckpointError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
     if recipe.batch % world:
@@ -160,6 +161,8 @@ def train(
                 row["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             progress.rows.append(row)
             progress.save(trainer)
+            if keep and validate:
+                checkpoint.save(trainer.average, out / f"step-{trainer.step}")
             print(line(row, speed, left), flush=True)
         return_free_memory()
         reported, first, losses = time.monotonic(), trainer.step, []
@@ -260,6 +263,11 @@ def main(argv: list[str] | None = None) -> int:
         metavar="DIR",
         help="start from this checkpoint's weights, where they fit",
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep a copy of the weights at every validation, for training.average",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument(
         "--benchmark", action="store_true", help="time the parts of a step instead of training"
@@ -283,6 +291,7 @@ def main(argv: list[str] | None = None) -> int:
                 pairs=options.pairs,
                 resume=options.resume,
                 init=options.init,
+                keep=options.keep,
                 device=device,
             )
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
