@@ -32,12 +32,10 @@ class BandUNetConfig:
     low_positions: int = 28  # bottleneck positions made of the sub-bands
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
-    bottleneck_blocks: int = 3
+    bottleneck_blocks: int = 6
     causal: bool = False  # True: no recurrence runs backwards in time
-    backward_seconds: float = 1.0  # longest memory of one that does: how far ahead it matters
-    post_filter: float = (
-        0.52  # exponent of a gain after training, under which left-over noise fades
-    )
+    backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
+    post_filter: float = 0.4  # exponent of a gain after training: left-over noise fades
 
 
 class BandUNet(nn.Module):
