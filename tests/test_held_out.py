@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from denoiser import audio
 from training import data, held_out, pairs
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -22,6 +24,23 @@ def test_the_pairs_have_the_snr_of_their_names_and_can_be_scored(tmp_path):
         noise = torch.from_numpy(noisy - clean).square().mean().sqrt()
         speech = data.active_rms(torch.from_numpy(clean)[None])[0, 0]
         assert float(20 * (speech / noise).log10()) == pytest.approx(snr_db, abs=0.1)
+
+
+def test_nothing_that_is_trained_on_is_in_a_pair(tmp_path, monkeypatch):
+    files = sorted((SAMPLES / "clean").glob("*.flac"))
+    sources = [data.Sources([file], [file], []) for file in files[:2]]
+    monkeypatch.setattr(data, "find_sources", lambda *_: sources)
+    assert held_out.main(["--count", "5", "--out", str(tmp_path / "pairs")]) == 0
+    for path in (tmp_path / "pairs/noisy").iterdir():
+        assert path.stem[4:].startswith(files[1].stem)
+
+
+def test_silent_recordings_are_a_sentence_and_no_endless_search(tmp_path, capsys):
+    (tmp_path / "voices").mkdir()
+    audio.write(tmp_path / "voices/silence.wav", np.zeros((1, 480000), np.float32), 48000)
+    command = ["--clean", str(tmp_path / "voices"), "--noise", str(SAMPLES / "noisy")]
+    assert held_out.main([*command, "--count", "2", "--out", str(tmp_path / "pairs")]) == 1
+    assert capsys.readouterr().err == "Only 0 pairs: the recordings of speech are mostly silent.\n"
 
 
 def test_no_audio_is_a_sentence(tmp_path, capsys):

@@ -169,6 +169,13 @@ def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path, adversaria
     assert (tmp_path / "parts/curves.png").stat().st_size > 1000
 
 
+def test_a_run_goes_on_with_another_post_filter(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0}
+    train.train(TOY, sources, tmp_path, steps=2, **settings)
+    other = replace(TOY, model=replace(TOY.model, post_filter=0.9))
+    assert train.train(other, sources, tmp_path, steps=3, resume=True, **settings).step == 3
+
+
 def test_the_weights_of_every_validation_are_kept(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "validate_model", lambda *_: {})
     recipe, out = replace(TOY, validate_minutes=0), tmp_path / "run"

@@ -68,7 +68,7 @@ def test_step_by_step_equals_the_whole_file_one_hop_late():
 
 
 def test_a_run_that_hears_ahead_goes_on_as_the_whole():
-    """Two runs, the first with four seconds of look-ahead: hops 40 dB below the whole, then 90."""
+    """Two runs, the first with the look-ahead it asks for: hops 40 dB below the whole, then 90."""
     net, wave = model(False), 0.1 * torch.randn(1, 400 * HOP)
     for recurrence in net.recurrences:
         recurrence.gate.bias.fill_(9.0)  # as long a memory as there may be

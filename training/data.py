@@ -270,20 +270,16 @@ def coloured(
     return speech, clean, noise
 
 
-def active_frames(wave: Tensor) -> Tensor:
-    """Which 16 ms frames (B, N) of (B, T) are less than 35 dB below the loudest."""
-    power = _frame_power(wave)
-    return power > power.amax(1, keepdim=True) * 10**-3.5
+def active_frames(wave: Tensor) -> tuple[Tensor, Tensor]:
+    """Power (B, N) of the 16 ms frames of (B, T), and which are within 35 dB of the loudest."""
+    power = wave.unflatten(1, (-1, 768)).square().mean(2)
+    return power, power > power.amax(1, keepdim=True) * 10**-3.5
 
 
 def active_rms(wave: Tensor) -> Tensor:
     """RMS (B, 1) of the active frames of (B, T)."""
-    power, active = _frame_power(wave), active_frames(wave)
+    power, active = active_frames(wave)
     return ((power * active).sum(1, keepdim=True) / active.sum(1, keepdim=True).clamp(min=1)).sqrt()
-
-
-def _frame_power(wave: Tensor) -> Tensor:
-    return wave.unflatten(1, (-1, 768)).square().mean(2)
 
 
 def filtered(waves: Tensor, response: Tensor) -> Tensor:

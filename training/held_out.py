@@ -6,7 +6,6 @@ checkpoints and constants on them, then score what was chosen on others.
 """
 
 import argparse
-import itertools
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +20,7 @@ from training.store import SAMPLE_RATE, Store
 
 SNRS_DB = (-5, 0, 5, 10, 15)
 SPOKEN = 0.5  # least share of a pair in which somebody speaks
+TRIES = 20  # excerpts drawn for a pair, at most
 PLAIN = MixtureConfig(  # one voice, one recording of noise, nothing done to either
     segment=256 * 768,
     speech_only=0,
@@ -38,19 +38,27 @@ PLAIN = MixtureConfig(  # one voice, one recording of noise, nothing done to eit
 )
 
 
-def pairs(held_out: data.Sources, store: Store) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, noisy and clean wave (1, T) at 48 kHz of one pair after the other, each SNR in turn."""
+def pairs(
+    held_out: data.Sources, store: Store, count: int
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, noisy and clean wave (1, T) at 48 kHz of `count` pairs, each SNR in turn.
+
+    Raises AudioError where hardly any of the recordings of speech holds some.
+    """
     number = 0
-    for index in itertools.count():
+    for index in range(TRIES * count):
         snr_db = SNRS_DB[number % len(SNRS_DB)]
         mixture = replace(data.draw(held_out, PLAIN, 0, index), snr_db=snr_db)
         item = data.load(mixture, store, PLAIN)
         noisy, clean, _ = data.mix([item], [mixture], PLAIN, "cpu")
-        if data.active_frames(clean).float().mean() < SPOKEN:
+        if data.active_frames(clean)[1].float().mean() < SPOKEN:
             continue
         number += 1
         noise = mixture.noises[0][0].path.stem
         yield f"{number:03}_{noise}_{snr_db}dB.flac", noisy.numpy(), clean.numpy()
+        if number == count:
+            return
+    raise audio.AudioError(f"Only {number} pairs: the recordings of speech are mostly silent.")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,8 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         _, held_out = data.find_sources(options.clean, options.noise, [])
-        made = pairs(held_out, Store(options.out.parent / "cache"))
-        for name, noisy, clean in itertools.islice(made, options.count):
+        store = Store(options.out.parent / "cache")
+        for name, noisy, clean in pairs(held_out, store, options.count):
             for kind, wave in (("noisy", noisy), ("clean", clean)):
                 (options.out / kind).mkdir(parents=True, exist_ok=True)
                 audio.write(options.out / kind / name, wave, SAMPLE_RATE)

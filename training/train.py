@@ -65,8 +65,9 @@ class Progress:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise checkpoint.CheckpointError(f"{path} cannot be read ({error}).") from error
-        config = asdict(trainer.recipe.model)
-        if config | json.loads(about["model"]) != config:  # an older state may know fewer settings
+        config, theirs = asdict(trainer.recipe.model), json.loads(about["model"])
+        theirs.pop("post_filter", None)  # it comes after training
+        if config | theirs != config:  # an older state may know fewer settings
             raise checkpoint.CheckpointError(f"{path} is of another model: give its own --recipe.")
         self.minutes = float(about["minutes"])
         trainer.restore(tensors)
