@@ -53,9 +53,11 @@ class Recipe:
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
     # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices
-    "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.05),
-    "band-live": Recipe(
-        BandUNetConfig(bottleneck_blocks=3, causal=True, backward_seconds=1.0, post_filter=0.15)
+    "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15),
+    # Begun from `band` before its critic, and its end from its own weights, both by --init
+    "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.15), learning_rate=3e-3),
+    "band-live-critic": Recipe(
+        BandUNetConfig(causal=True, post_filter=0.15), learning_rate=2e-3, adversarial=0.1
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(

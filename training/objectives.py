@@ -14,7 +14,7 @@ from training.store import SAMPLE_RATE
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of two terms of the compressed spectral loss
 SUPPRESSED = 0.5  # of its third: what is missing costs more than what is left over
-HIGH_WEIGHT = 1.0  # of the bands above 8 kHz, as much as of the bins below
+HIGH_WEIGHT = 3.0  # of the bands above 8 kHz: quiet as they are, they count little on their own
 PERCEPTUAL_WEIGHT = 0.004  # of the disturbance that PESQ hears
 DISTORTION_WEIGHT = 0.002  # of every dB of error
 
