@@ -52,9 +52,10 @@ class Recipe:
 
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
-    # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices
+    # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices. The
+    # checkpoints' cards say how many hours of which run have which share in the published means.
     "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15),
-    # Begun from `band` before its critic, and its end from its own weights, both by --init
+    # Begun by --init from `band`, after a run against a critic of 0.05; then its end from its own
     "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.15), learning_rate=3e-3),
     "band-live-critic": Recipe(
         BandUNetConfig(causal=True, post_filter=0.15), learning_rate=2e-3, adversarial=0.1
