@@ -43,17 +43,12 @@ def write_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def load(source=None, device: str = "auto") -> torch.nn.Module:
-    """A folder, "owner/name" or "owner/name@revision" on the Hub -> the model, ready to denoise.
+def load(folder, device: str = "auto") -> torch.nn.Module:
+    """The model in a folder, ready to denoise. device "auto" is CUDA, then MPS, then the CPU.
 
-    None is the embedded default; what else a source may be, `hub.fetch` says. device "auto" is
-    CUDA, then MPS, then the CPU. Raises CheckpointError in one sentence.
+    Raises CheckpointError in one sentence.
     """
-    from denoiser import hub
-
-    folder, notice = hub.fetch(source)
-    if notice:
-        hub.log.warning(notice)
+    folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"No checkpoint at {folder}: give a folder that holds config.json.")
     model = read_config(folder / "config.json")

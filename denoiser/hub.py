@@ -39,6 +39,18 @@ class Unreachable(HubError):
     """The Hub does not answer, or has no time for us."""
 
 
+def load(source=None, device: str = "auto") -> torch.nn.Module:
+    """A folder, "owner/name" or "owner/name@revision" on the Hub -> the model, ready to denoise.
+
+    None is the embedded default; what else a source may be, `fetch` says. device "auto" is CUDA,
+    then MPS, then the CPU. Raises CheckpointError in one sentence.
+    """
+    folder, notice = fetch(source)
+    if notice:
+        log.warning(notice)
+    return checkpoint.load(folder, device)
+
+
 def fetch(source=None) -> tuple[Path, str | None]:
     """A source -> the folder that holds it here, and a notice if that may not be its newest state.
 

@@ -63,8 +63,7 @@ def start(source: str | None, device: str) -> tuple[Shelf, str | None]:
 
     Raises CheckpointError in one sentence.
     """
-    import denoiser
-    from denoiser import hub
+    from denoiser import checkpoint, hub
 
     notice = None
     try:
@@ -73,7 +72,7 @@ def start(source: str | None, device: str) -> tuple[Shelf, str | None]:
         folder, _ = hub.fetch(None)
         notice = f"{error} This page runs with the weights that it came with, not with {source}."
         source = None
-    model = denoiser.load(folder, device=device)
+    model = checkpoint.load(folder, device)
     embedded = {path: name for name, path in _embedded().items()}
     name = embedded.get(folder.resolve()) or source or folder.name
     return Shelf(Loaded(model, label(folder, name), card(folder)), name), notice

@@ -241,7 +241,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     results = {name: summary(rows) for name, rows in scored.items()}
     text = json.dumps(results, indent=2)
-    path = Path(options.checkpoint or checkpoint.DEFAULT) / "metrics.json"
+    path = options.checkpoint / "metrics.json"
     checkpoint.write_text(path, text + "\n")
     blocks = [table(results), breakdown(results, "by_snr"), breakdown(results, "by_noise")]
     print(text if options.json else "\n\n".join(filter(None, blocks)))
@@ -251,7 +251,11 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__)
     parser.add_argument(
-        "checkpoint", nargs="?", help="a folder with config.json and model.safetensors"
+        "checkpoint",
+        nargs="?",
+        type=Path,
+        default=checkpoint.DEFAULT,
+        help="a folder with config.json and model.safetensors",
     )
     parser.add_argument("pairs", nargs="*", type=Path, help="folders with noisy/ and clean/")
     parser.add_argument("--speed", action="store_true", help="measure time and memory instead")

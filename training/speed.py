@@ -21,10 +21,10 @@ from denoiser.offline import denoise, denoise_file
 SAMPLE_RATE = 48000  # Hz, of all that is measured
 
 
-def table(source=None) -> str:
-    """Cost of a checkpoint (None: the embedded default) as a Markdown table."""
-    model = checkpoint.load(source, device="cpu")
-    weights = Path(source or checkpoint.DEFAULT) / "model.safetensors"
+def table(folder: Path) -> str:
+    """Cost of the checkpoint in a folder as a Markdown table."""
+    model = checkpoint.load(folder, "cpu")
+    weights = folder / "model.safetensors"
     torch.set_num_threads(1)
     hour_gib = hour_of_stereo(model)  # first: the peak of a process never falls
     rng = np.random.default_rng(0)
