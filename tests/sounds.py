@@ -18,6 +18,47 @@ def hiss(seconds: float, channels: int) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((round(seconds * 48000), channels))
 
 
+def noise(samples: int, channels: int = 1, level: float = 0.1, seed: int = 0) -> np.ndarray:
+    """White noise (C, T); level is its RMS."""
+    generator = np.random.default_rng(seed)
+    return (level * generator.standard_normal((channels, samples))).astype(np.float32)
+
+
+def tone(samples: int, rate: int, channels: int = 1, hz: float = 440.0) -> np.ndarray:
+    """A sine (C, T) with an amplitude of 0.25, the same in every channel."""
+    wave = 0.25 * np.sin(2 * np.pi * hz * np.arange(samples) / rate)
+    return np.repeat(wave[None].astype(np.float32), channels, axis=0)
+
+
+def encode(path, codec: str, wave: np.ndarray, rate: int, muxer=None, video=None) -> None:
+    """A file as another program would make it; `video` is the codec of a black picture."""
+    layout = "stereo" if codec and len(wave) == 2 else "mono"
+    with av.open(str(path), "w", muxer) as container:
+        picture = container.add_stream(video, rate=25) if video else None
+        sound = container.add_stream(codec, rate=rate, layout=layout) if codec else None
+        if codec == "wmav2":
+            sound.bit_rate = 128_000
+        if picture:
+            picture.width, picture.height, picture.pix_fmt = 64, 64, "yuv420p"
+            for _ in range(5):
+                black = np.zeros((64, 64, 3), np.uint8)
+                container.mux(picture.encode(av.VideoFrame.from_ndarray(black, "rgb24")))
+            container.mux(picture.encode(None))
+        if sound:
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave), "fltp", layout)
+            frame.sample_rate, frame.pts = rate, 0
+            container.mux(sound.encode(frame))
+            container.mux(sound.encode(None))
+
+
+def level_of(wave: np.ndarray, rate: int, hz: float) -> float:
+    """Amplitude of the sine of `hz` in the middle half of a wave (T,)."""
+    middle = wave[len(wave) // 4 : -len(wave) // 4].astype(np.float64)
+    window = np.hanning(len(middle))
+    turns = np.exp(-2j * np.pi * hz * np.arange(len(middle)) / rate)
+    return 2 * abs(np.sum(middle * window * turns)) / window.sum()
+
+
 def write_video(path, wave: np.ndarray | None, sample_rate: int = 48000) -> None:
     """Ten pictures a second, with the sound of a wave (T, 1) if one is given."""
     with av.open(str(path), "w") as container:
