@@ -35,7 +35,7 @@ class BandUNetConfig:
     bottleneck_blocks: int = 6
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
-    post_filter: float = 0.4  # exponent of a gain after training: left-over noise fades
+    post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
 
 
 class BandUNet(nn.Module):

@@ -56,9 +56,9 @@ RECIPES = {
     # checkpoints' cards say how many hours of which run have which share in the published means.
     "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15, seed=2),
     # Begun by --init from `band`, after a run against a critic of 0.05; then its end from its own
-    "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.15), learning_rate=3e-3),
+    "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.3), learning_rate=3e-3),
     "band-live-critic": Recipe(
-        BandUNetConfig(causal=True, post_filter=0.15), learning_rate=2e-3, adversarial=0.15, seed=2
+        BandUNetConfig(causal=True, post_filter=0.3), learning_rate=2e-3, adversarial=0.15, seed=2
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(
