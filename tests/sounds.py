@@ -14,10 +14,6 @@ def speech_like(seconds: float, sample_rate: int, channels: int = 1) -> np.ndarr
     return (wave[:, None] + noise).astype(np.float32)
 
 
-def hiss(seconds: float, channels: int) -> np.ndarray:
-    return np.random.default_rng(1).standard_normal((round(seconds * 48000), channels))
-
-
 def noise(samples: int, channels: int = 1, level: float = 0.1, seed: int = 0) -> np.ndarray:
     """White noise (C, T); level is its RMS."""
     generator = np.random.default_rng(seed)

@@ -249,6 +249,13 @@ def test_a_folder_without_pairs_is_a_sentence(tmp_path, capsys):
     assert capsys.readouterr().err == f"No pairs in {tmp_path}: it needs noisy/ and clean/.\n"
 
 
+def test_a_name_on_the_hub_is_refused_before_anything_is_scored(few, capsys):
+    assert evaluate.main(["me/quiet", "few"]) == 1
+    sentence = "No checkpoint at me/quiet: give a folder that holds config.json.\n"
+    assert capsys.readouterr().err == sentence
+    assert not Path("runs").exists()
+
+
 def test_two_sets_of_one_name_are_refused(capsys):
     with pytest.raises(SystemExit):
         evaluate.main(["model", "a/valid", "b/valid"])

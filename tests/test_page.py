@@ -12,7 +12,7 @@ import pytest
 import soundfile as sf
 from axe_playwright_python.sync_playwright import Axe
 from conftest import until
-from sounds import hiss, speech_like, write_video
+from sounds import noise, speech_like, write_video
 
 import app
 from page import server
@@ -114,7 +114,7 @@ def test_before_after_and_removed_are_heard_in_step(page, tmp_path):
     """The strength's slider is heard at once; a stereo recording, keys, and the mouse."""
     page.add_init_script(LISTEN)
     page.reload()
-    sf.write(tmp_path / "hiss.wav", 0.1 * hiss(8.0, 2), 48000)
+    sf.write(tmp_path / "hiss.wav", noise(8 * 48000, 2).T, 48000)
     upload(page, tmp_path / "hiss.wav")
     denoise(page)
     wait_for_result(page)
