@@ -245,10 +245,10 @@ def _exit() -> Exit:
             [(text(f"form.{form}"), form) for form in results.FORMS],
             value="wav",
             label=text("format"),
-            min_width=140,
+            min_width=240,  # the longest fits
         )
         download = gr.DownloadButton(
-            text("download"), variant="primary", scale=2, elem_id="download"
+            text("download"), variant="primary", scale=1, elem_id="download"
         )
     return Exit(player, pictures, report, dnsmos, form, download)
 
