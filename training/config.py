@@ -52,14 +52,13 @@ class Recipe:
 
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
-    # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices. A
-    # further round needs another seed, or it hears the same mixtures again. The checkpoints' cards
-    # say how many hours of which run have which share in the published means.
-    "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15, seed=2),
+    # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices.
+    # How many hours of which run have which share in the published means, the cards say.
+    "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15),
     # Begun from `band` by --init; then against the critic, begun from its own weights
     "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.3), learning_rate=3e-3),
     "band-live-critic": Recipe(
-        BandUNetConfig(causal=True, post_filter=0.3), learning_rate=2e-3, adversarial=0.15, seed=2
+        BandUNetConfig(causal=True, post_filter=0.3), learning_rate=2e-3, adversarial=0.15
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(

@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -265,6 +265,13 @@ def main(argv: list[str] | None = None) -> int:
         help="start from this checkpoint's weights, where they fit",
     )
     parser.add_argument(
+        "--seed",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="which mixtures are heard; another for a run with --init from one that had this",
+    )
+    parser.add_argument(
         "--keep",
         action="store_true",
         help="keep a copy of the weights at every validation, for training.average",
@@ -274,7 +281,7 @@ def main(argv: list[str] | None = None) -> int:
         "--benchmark", action="store_true", help="time the parts of a step instead of training"
     )
     options = parser.parse_args(argv)
-    recipe = RECIPES[options.recipe]
+    recipe = replace(RECIPES[options.recipe], seed=options.seed)
     keep_freed_memory()
     try:
         device = checkpoint.pick_device(options.device)
