@@ -55,7 +55,7 @@ RECIPES = {
     # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices.
     # How many hours of which run have which share in the published means, the cards say.
     "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15),
-    # Begun from `band` by --init; then against the critic, begun from its own weights
+    # Begun from `band` by --init, later from its own weights, without and against the critic
     "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.3), learning_rate=3e-3),
     "band-live-critic": Recipe(
         BandUNetConfig(causal=True, post_filter=0.3), learning_rate=2e-3, adversarial=0.15
