@@ -261,7 +261,7 @@ def test_fixed_pairs_are_heard_again_and_others_never(sources, tmp_path, monkeyp
     assert trained == [n % 6 for n in range(16)]
 
 
-def test_another_seed_hears_other_mixtures(corpus, tmp_path, monkeypatch):
+def test_another_seed_hears_other_mixtures_and_keeps_to_them(corpus, tmp_path, monkeypatch):
     heard, draw = {}, data.draw
 
     def drawn(sources, config, seed, index):
@@ -272,11 +272,13 @@ def test_another_seed_hears_other_mixtures(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "draw", drawn)
     monkeypatch.setitem(train.RECIPES, "band", TOY)
     folders = ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
-    for seed in ("1", "2"):
-        arguments = [*folders, "--out", str(tmp_path / seed), "--steps", "1", "--seed", seed]
-        assert train.main(arguments) == 0
+    first, second = ([*folders, "--out", str(tmp_path / name)] for name in ("first", "second"))
+    assert train.main([*first, "--steps", "1"]) == 0
+    assert train.main([*second, "--steps", "1", "--seed", "2"]) == 0
     assert len(heard[1]) == len(heard[2]) == TOY.batch
     assert heard[1].isdisjoint(heard[2])
+    assert train.main([*second, "--steps", "2", "--resume"]) == 0
+    assert (len(heard[1]), len(heard[2])) == (TOY.batch, 2 * TOY.batch)
 
 
 def test_a_run_is_not_overwritten_nor_resumed_as_another_model(sources, tmp_path):

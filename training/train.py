@@ -47,7 +47,11 @@ class Progress:
         self.out.mkdir(parents=True, exist_ok=True)
         checkpoint.save(trainer.average, self.out)
         temporary = self.out / ".state.safetensors"
-        about = {"minutes": str(self.minutes), "model": json.dumps(asdict(trainer.recipe.model))}
+        about = {
+            "minutes": str(self.minutes),
+            "seed": str(trainer.recipe.seed),
+            "model": json.dumps(asdict(trainer.recipe.model)),
+        }
         save_file(trainer.state(), temporary, about)
         os.replace(temporary, self.out / "state.safetensors")
         header = list(dict.fromkeys(key for row in self.rows for key in row))
@@ -55,7 +59,7 @@ class Progress:
         checkpoint.write_text(self.out / "log.csv", "\n".join([",".join(header), *lines, ""]))
 
     def resume(self, trainer: Trainer) -> None:
-        """Go on from what `save` wrote."""
+        """Go on from what `save` wrote, with the mixtures of the seed it began with."""
         path = self.out / "state.safetensors"
         if not path.exists():
             raise checkpoint.CheckpointError(f"Nothing to resume in {self.out}: omit --resume.")
@@ -70,6 +74,8 @@ class Progress:
         if config | theirs != config:  # an older state may know fewer settings
             raise checkpoint.CheckpointError(f"{path} is of another model: give its own --recipe.")
         self.minutes = float(about["minutes"])
+        seed = int(about.get("seed", trainer.recipe.seed))  # an older state does not say
+        trainer.recipe = replace(trainer.recipe, seed=seed)
         trainer.restore(tensors)
         with suppress(FileNotFoundError):
             header, *lines = (self.out / "log.csv").read_text().splitlines()
@@ -122,7 +128,8 @@ def train(
     if pairs:
         rows = ([index % pairs for index in row] for row in rows)
     ahead = 0 if device.type == "cpu" else os.cpu_count()
-    batches = data.batches(sources[0], recipe.mixture, store, recipe.seed, rows, device, ahead)
+    seed = trainer.recipe.seed
+    batches = data.batches(sources[0], recipe.mixture, store, seed, rows, device, ahead)
     hours = batch * recipe.mixture.segment / SAMPLE_RATE / 3600  # of audio in a step
     if rank == 0:
         count = [len(files) for files in (sources[0].clean, sources[0].noise, sources[0].rooms)]
@@ -267,9 +274,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--seed",
         type=_count,
-        default=1,
+        default=Recipe.seed,
         metavar="N",
-        help="which mixtures are heard; another for a run with --init from one that had this",
+        help="of the mixtures: give a run with --init from another run another seed, or it hears "
+        "what that one heard; --resume keeps the run's own (default: %(default)s)",
     )
     parser.add_argument(
         "--keep",
