@@ -9,7 +9,7 @@ import torch
 
 from denoiser import audio, classic, denoise
 from denoiser.classic import ClassicUNet, ClassicUNetConfig
-from training import data, objectives
+from training import data, drawing, objectives
 from training.config import RECIPES, MixtureConfig
 from training.trainer import Trainer
 
@@ -125,9 +125,9 @@ def test_trimming_cuts_the_silent_ends_off(tmp_path):
     wave[48000:96000] += 0.5 * np.sin(2 * np.pi * 500 * second)
     (tmp_path / "clean").mkdir()
     audio.write(tmp_path / "clean" / "tone.wav", wave[None], 48000)
-    sources = data.Sources([tmp_path / "clean" / "tone.wav"], [], [])
+    sources = drawing.Sources([tmp_path / "clean" / "tone.wav"], [], [])
     mixture = replace(
-        data.draw(replace(sources, noise=sources.clean), MixtureConfig(), 0, 0), noises=()
+        drawing.draw(replace(sources, noise=sources.clean), MixtureConfig(), 0, 0), noises=()
     )
     assert mixture.speech
     store, config = data.Store(tmp_path / "cache"), MixtureConfig(segment=3 * 48000, trim=True)

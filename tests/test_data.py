@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from denoiser import audio
-from training import data
+from training import data, drawing
 from training.config import MixtureConfig
 
 PLAIN = MixtureConfig(
@@ -44,7 +44,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sources(corpus):
-    return data.find_sources([corpus / "clean"], [corpus / "noise"], [corpus / "rir"])[0]
+    return drawing.find_sources([corpus / "clean"], [corpus / "noise"], [corpus / "rir"])[0]
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def sound(mixtures, store, config):
 
 
 def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
-    mixtures = [data.draw(sources, PLAIN, seed=3, index=index) for index in range(12)]
+    mixtures = [drawing.draw(sources, PLAIN, seed=3, index=index) for index in range(12)]
     noisy, clean, _ = sound(mixtures, store, PLAIN)
     noise = (noisy - clean).square().mean(1).sqrt()
     snr_db = 20 * torch.log10(data.active_rms(clean)[:, 0] / noise)
@@ -74,16 +74,16 @@ def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
 def test_the_same_seed_and_index_give_the_same_sound(sources, store):
     config = MixtureConfig(segment=64 * 768)
     first, again = (
-        [data.draw(sources, config, seed=1, index=index) for index in range(8)] for _ in range(2)
+        [drawing.draw(sources, config, seed=1, index=index) for index in range(8)] for _ in range(2)
     )
     assert first == again
     assert torch.equal(sound(first, store, config)[0], sound(again, store, config)[0])
-    assert data.draw(sources, config, seed=1, index=8) not in first
+    assert drawing.draw(sources, config, seed=1, index=8) not in first
 
 
 def test_draws_cover_the_ranges_in_the_shares(sources):
     config = MixtureConfig()
-    mixtures = [data.draw(sources, config, seed=0, index=index) for index in range(2000)]
+    mixtures = [drawing.draw(sources, config, seed=0, index=index) for index in range(2000)]
     snrs = [m.snr_db for m in mixtures if math.isfinite(m.snr_db)]
     assert min(snrs) == pytest.approx(-10, abs=0.2)
     assert max(snrs) == pytest.approx(20, abs=0.2)
@@ -101,7 +101,7 @@ def test_draws_cover_the_ranges_in_the_shares(sources):
 
 def test_speech_alone_is_its_own_target_and_noise_alone_has_a_silent_one(sources, store):
     for config in (replace(PLAIN, speech_only=1), replace(PLAIN, noise_only=1)):
-        mixture = data.draw(sources, config, seed=0, index=0)
+        mixture = drawing.draw(sources, config, seed=0, index=0)
         noisy, clean, _ = sound([mixture], store, config)
         if config.speech_only:
             assert torch.equal(noisy, clean)
@@ -113,7 +113,7 @@ def test_speech_alone_is_its_own_target_and_noise_alone_has_a_silent_one(sources
 
 def test_the_target_in_a_room_keeps_the_direct_sound_and_drops_the_late_echo(sources, store):
     config = replace(PLAIN, reverberant=1, speech_only=1)
-    mixture = data.draw(sources, config, seed=0, index=1)
+    mixture = drawing.draw(sources, config, seed=0, index=1)
     dry = replace(mixture, room=None)
     noisy, clean, _ = sound([mixture], store, config)
     _, direct, _ = sound([dry], store, config)
@@ -125,7 +125,7 @@ def test_the_target_in_a_room_keeps_the_direct_sound_and_drops_the_late_echo(sou
 
 
 def test_a_16_khz_voice_in_48_khz_teaches_nothing_above_8_khz(sources, store):
-    mixture = data.draw(sources, PLAIN, seed=0, index=0)
+    mixture = drawing.draw(sources, PLAIN, seed=0, index=0)
     *_, bandwidth = sound([mixture], store, PLAIN)
     assert 7500 < bandwidth < 8500
     limited = replace(mixture, band_limit_hz=4000.0)
@@ -137,7 +137,7 @@ def test_a_16_khz_voice_in_48_khz_teaches_nothing_above_8_khz(sources, store):
 
 
 def test_clipping_flattens_the_noisy_side_only(sources, store):
-    mixture = replace(data.draw(sources, PLAIN, seed=0, index=0), clip=0.5, snr_db=20.0)
+    mixture = replace(drawing.draw(sources, PLAIN, seed=0, index=0), clip=0.5, snr_db=20.0)
     noisy, clean, _ = sound([mixture], store, PLAIN)
     assert (noisy.abs() == noisy.abs().max()).sum() > 20
     assert clean.abs().max() > 1.5 * noisy.abs().max()
@@ -164,16 +164,16 @@ def test_batches_loaded_ahead_are_the_same_in_the_same_order(sources, store):
 def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
     for n in range(100):
         (tmp_path / f"{n}.wav").touch()
-    train, held_out = data.find_sources([tmp_path], [tmp_path], [])
+    train, held_out = drawing.find_sources([tmp_path], [tmp_path], [])
     assert (len(train.clean), len(held_out.clean)) == (98, 2)
     assert not set(train.clean) & set(held_out.clean)
 
 
 def test_a_folder_without_audio_is_named(tmp_path, corpus):
     with pytest.raises(audio.AudioError, match=f"no audio in the folder {tmp_path}"):
-        data.find_sources([corpus / "clean", tmp_path], [corpus / "noise"], [])
+        drawing.find_sources([corpus / "clean", tmp_path], [corpus / "noise"], [])
     with pytest.raises(audio.AudioError, match="give --clean and --noise"):
-        data.find_sources([corpus / "clean"], [], [])
+        drawing.find_sources([corpus / "clean"], [], [])
 
 
 def test_an_unreadable_recording_is_named_once_and_counts_as_silence(tmp_path, store, capsys):
@@ -186,7 +186,7 @@ def test_an_unreadable_recording_is_named_once_and_counts_as_silence(tmp_path, s
 
 def test_a_silent_room_is_no_room(sources, store, tmp_path):
     audio.write(tmp_path / "silent.wav", np.zeros((1, 4800), np.float32), 48000)
-    mixture = data.draw(sources, PLAIN, seed=0, index=0)
+    mixture = drawing.draw(sources, PLAIN, seed=0, index=0)
     noisy, *_ = sound([replace(mixture, room=tmp_path / "silent.wav")], store, PLAIN)
     assert torch.equal(noisy, sound([mixture], store, PLAIN)[0])
 
@@ -209,7 +209,7 @@ def test_a_faster_recording_is_higher_and_reaches_further_up(tmp_path, store):
     """A tone of 1 kHz at speed 1.25 is one of 1.25 kHz, and takes 1.25 times the recording."""
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000).astype(np.float32)
     audio.write(tmp_path / "tone.wav", tone[None], 48000)
-    piece, bandwidth = data._played(store, data.Excerpt(tmp_path / "tone.wav", 0.0, 1.25), 24000)
+    piece, bandwidth = data._played(store, drawing.Excerpt(tmp_path / "tone.wav", 0.0, 1.25), 24000)
     plain = store.read(tmp_path / "tone.wav", 0.0, 24000)[1]
     assert len(piece) == 24000
     assert np.argmax(np.abs(np.fft.rfft(piece * np.hanning(24000)))) * 2 == 1250

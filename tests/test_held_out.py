@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from denoiser import audio
-from training import data, held_out, pairs
+from training import data, drawing, held_out, pairs
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -28,8 +28,8 @@ def test_the_pairs_have_the_snr_of_their_names_and_can_be_scored(tmp_path):
 
 def test_nothing_that_is_trained_on_is_in_a_pair(tmp_path, monkeypatch):
     files = sorted((SAMPLES / "clean").glob("*.flac"))
-    sources = [data.Sources([file], [file], []) for file in files[:2]]
-    monkeypatch.setattr(data, "find_sources", lambda *_: sources)
+    sources = [drawing.Sources([file], [file], []) for file in files[:2]]
+    monkeypatch.setattr(drawing, "find_sources", lambda *_: sources)
     assert held_out.main(["--count", "5", "--out", str(tmp_path / "pairs")]) == 0
     for path in (tmp_path / "pairs/noisy").iterdir():
         assert path.stem[4:].startswith(files[1].stem)

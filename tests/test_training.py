@@ -16,7 +16,7 @@ import denoiser
 from denoiser import audio
 from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet, BandUNetConfig
-from training import data, objectives, train, validation
+from training import data, drawing, objectives, train, validation
 from training.config import RECIPES, MixtureConfig, Recipe
 from training.trainer import Trainer, precision
 
@@ -46,7 +46,7 @@ def corpus(tmp_path_factory):
 @pytest.fixture
 def sources(corpus, monkeypatch):
     monkeypatch.setattr(validation, "ITEMS", 1)
-    return data.find_sources([corpus / "clean"], [corpus / "noise"], [])
+    return drawing.find_sources([corpus / "clean"], [corpus / "noise"], [])
 
 
 def batch(items: int = 4):

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from training import data, train, voices
+from training import drawing, train, voices
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -31,4 +31,6 @@ def test_training_takes_the_list(tmp_path, monkeypatch):
 def test_no_audio_is_a_sentence(tmp_path, capsys):
     assert voices.main([str(tmp_path)]) == 1
     assert str(tmp_path) in capsys.readouterr().err
-    assert data.audio_files([SAMPLES / "clean" / "rain.flac"]) == [SAMPLES / "clean" / "rain.flac"]
+    assert drawing.audio_files([SAMPLES / "clean" / "rain.flac"]) == [
+        SAMPLES / "clean" / "rain.flac"
+    ]

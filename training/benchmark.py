@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from training import data
+from training import data, drawing
 from training.config import Recipe
 from training.trainer import Trainer, precision
 
 WARM_UP, COUNTED = 4, 15  # steps
 
 
-def benchmark(recipe: Recipe, sources: data.Sources, out: Path, device: torch.device) -> str:
+def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch.device) -> str:
     """Median milliseconds of each part of a step, and seconds of audio learnt from in a second.
 
     The step is the trainer's own, taken apart: mixing, forward (spectra, network and loss), all

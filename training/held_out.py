@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from denoiser import audio
-from training import data
+from training import data, drawing
 from training.config import MixtureConfig
 from training.store import SAMPLE_RATE, Store
 
@@ -39,7 +39,7 @@ PLAIN = MixtureConfig(  # one voice, one recording of noise, nothing done to eit
 
 
 def pairs(
-    held_out: data.Sources, store: Store, count: int
+    held_out: drawing.Sources, store: Store, count: int
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, noisy and clean wave (1, T) at 48 kHz of `count` pairs, each SNR in turn.
 
@@ -48,7 +48,7 @@ def pairs(
     number = 0
     for index in range(TRIES * count):
         snr_db = SNRS_DB[number % len(SNRS_DB)]
-        mixture = replace(data.draw(held_out, PLAIN, 0, index), snr_db=snr_db)
+        mixture = replace(drawing.draw(held_out, PLAIN, 0, index), snr_db=snr_db)
         item = data.load(mixture, store, PLAIN)
         noisy, clean, _ = data.mix([item], [mixture], PLAIN, "cpu")
         if data.active_frames(clean)[1].float().mean() < SPOKEN:
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
     try:
-        _, held_out = data.find_sources(options.clean, options.noise, [])
+        _, held_out = drawing.find_sources(options.clean, options.noise, [])
         store = Store(options.out.parent / "cache")
         for name, noisy, clean in pairs(held_out, store, options.count):
             for kind, wave in (("noisy", noisy), ("clean", clean)):

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from denoiser import audio, checkpoint
 from denoiser.offline import return_free_memory
-from training import data, distributed
+from training import data, distributed, drawing
 from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
 from training.store import SAMPLE_RATE
@@ -88,7 +88,7 @@ class Progress:
 
 def train(
     recipe: Recipe,
-    sources: tuple[data.Sources, data.Sources],
+    sources: tuple[drawing.Sources, drawing.Sources],
     out: Path,
     *,
     minutes: float,
@@ -293,7 +293,7 @@ def main(argv: list[str] | None = None) -> int:
     keep_freed_memory()
     try:
         device = checkpoint.pick_device(options.device)
-        sources = data.find_sources(options.clean, options.noise, options.rir)
+        sources = drawing.find_sources(options.clean, options.noise, options.rir)
         if options.benchmark:
             print(benchmark(recipe, sources[0], options.out, device))
         else:

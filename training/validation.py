@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from denoiser import audio, metrics
-from training import data
+from training import data, drawing
 from training.store import SAMPLE_RATE, Store
 from training.trainer import Trainer
 
 ITEMS = 24
 
 
-def validate_model(trainer: Trainer, held_out: data.Sources, store: Store) -> dict:
+def validate_model(trainer: Trainer, held_out: drawing.Sources, store: Store) -> dict:
     """What the averaged weights make of fixed mixtures of recordings held out of training.
 
     Means of the training's losses, SI-SDR and PESQ.
@@ -28,7 +28,7 @@ def validate_model(trainer: Trainer, held_out: data.Sources, store: Store) -> di
     for index in itertools.count():
         if len(results["si_sdr"]) == ITEMS:
             break
-        mixture = data.draw(held_out, recipe.mixture, seed=0, index=index)
+        mixture = drawing.draw(held_out, recipe.mixture, seed=0, index=index)
         if mixture.speech is None or math.isinf(mixture.snr_db):
             continue
         item = data.load(mixture, store, recipe.mixture)

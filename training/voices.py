@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from denoiser import audio, metrics
-from training import data
+from training import drawing
 
 SECONDS = 9.01  # what DNSMOS judges at once
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--least", type=float, default=3.05, help="OVRL (default: %(default)g)")
     options = parser.parse_args(argv)
     try:
-        files = data.audio_files(options.folders)
+        files = drawing.audio_files(options.folders)
     except audio.AudioError as error:
         print(error, file=sys.stderr)
         return 1

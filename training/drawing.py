@@ -1,0 +1,126 @@
+"""Files -> mixtures as records: what chance decided of each, before a sample is read.
+
+A mixture is seeded by (seed, index), so that any item can be made again and neither ranks nor
+workers change what is heard. `training.data` makes sound of it.
+"""
+
+import math
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from denoiser import audio
+from training.config import MixtureConfig
+from training.store import SAMPLE_RATE
+
+
+class Excerpt(NamedTuple):
+    """A piece of a recording."""
+
+    path: Path
+    share: float  # of the way through what there is to choose from
+    speed: float = 1.0  # at which it is played: pitch and tempo change together
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What chance decided for one item."""
+
+    seed: tuple[int, int]
+    speech: Excerpt | None
+    noises: tuple[tuple[Excerpt, float], ...]  # with gains in dB relative to each other
+    babble: tuple[Excerpt, ...]
+    colour: float | None  # exponent of coloured noise's power spectrum: 0 white, 2 brown
+    hum_hz: float | None
+    room: Path | None
+    snr_db: float
+    level_dbfs: float
+    tilts_db: tuple[float, float]  # of speech and noise, from 100 Hz to 10 kHz
+    band_limit_hz: float
+    clip: float  # threshold as a share of the peak; 1 leaves it alone
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that mixtures are drawn from."""
+
+    clean: list[Path]
+    noise: list[Path]
+    rooms: list[Path]
+
+
+def find_sources(clean: list, noise: list, rooms: list) -> tuple[Sources, Sources]:
+    """Folders -> sources for training and for validation: one file in fifty is never trained on.
+
+    Folders of fewer than fifty files are too small for that: both use all of them.
+    """
+    if not clean or not noise:
+        raise audio.AudioError("Training needs speech and noise: give --clean and --noise folders.")
+    every = [audio_files(folders) for folders in (clean, noise, rooms)]
+    kept, held_out = zip(*(_split(files) for files in every), strict=True)
+    return Sources(*kept), Sources(*held_out)
+
+
+def audio_files(folders: list) -> list[Path]:
+    """Every audio or video file below the folders, in a fixed order; each folder must hold some.
+
+    A file may stand for a folder that holds only it.
+    """
+    found = set()
+    for folder in map(Path, folders):
+        files = [folder] if folder.is_file() else audio.find(folder)
+        if not files:
+            raise audio.AudioError(f"There is no audio in the folder {folder}: give another.")
+        found.update(files)
+    return sorted(found)
+
+
+def _split(files: list[Path]) -> tuple[list[Path], list[Path]]:
+    shuffled = sorted(files, key=lambda path: (zlib.crc32(path.name.encode()), path))
+    count = len(files) // 50
+    return (shuffled[count:], shuffled[:count]) if count else (shuffled, shuffled)
+
+
+def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:
+    """Decide everything about item `index`; the same arguments give the same mixture."""
+    rng = np.random.default_rng((seed, index))
+
+    def happens(share: float) -> bool:
+        return rng.random() < share
+
+    def excerpt(files: list[Path], speeds: tuple[float, float]) -> Excerpt:
+        speed = rng.uniform(*speeds) if happens(config.faster) else 1.0
+        return Excerpt(files[rng.integers(len(files))], rng.random(), speed)
+
+    def tilt() -> float:
+        return rng.uniform(-config.tilt_db, config.tilt_db) if happens(config.tilt) else 0.0
+
+    kind = rng.random()
+    speech_only = kind < config.speech_only
+    noise_only = not speech_only and kind < config.speech_only + config.noise_only
+    recordings = 1 + happens(config.second_noise) + happens(config.third_noise)
+    noises = [
+        (excerpt(sources.noise, config.noise_speed), rng.uniform(-10, 0)) for _ in range(recordings)
+    ]
+    voices = [excerpt(sources.clean, config.speech_speed) for _ in range(rng.integers(3, 7))]
+    coloured = happens(config.coloured)
+    rooms = sources.rooms
+    return Mixture(
+        seed=(seed, index),
+        speech=None if noise_only else excerpt(sources.clean, config.speech_speed),
+        noises=() if speech_only or coloured else tuple(noises),
+        babble=tuple(voices) if happens(config.babble) and not speech_only else (),
+        colour=rng.uniform(0, 2) if coloured and not speech_only else None,
+        hum_hz=float(rng.choice((50, 60))) if happens(config.hum) and not speech_only else None,
+        room=rooms[rng.integers(len(rooms))] if rooms and happens(config.reverberant) else None,
+        snr_db=math.inf if speech_only else rng.uniform(*config.snr_db),
+        level_dbfs=rng.uniform(*config.level_dbfs),
+        tilts_db=(tilt(), tilt()),
+        band_limit_hz=math.exp(rng.uniform(*np.log(config.band_limit_hz)))
+        if happens(config.band_limit)
+        else SAMPLE_RATE / 2,
+        clip=rng.uniform(*config.clip_share) if happens(config.clip) else 1.0,
+    )
