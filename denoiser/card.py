@@ -40,11 +40,11 @@ In a checkout of the code. Python:
 
 ```python
 import denoiser
-from denoiser import audio
+from denoiser import audio, writing
 
 model = denoiser.load("{source}")
 wave, rate = audio.read("talk.mp3")
-audio.write("talk_denoised.wav", denoiser.denoise(model, wave, rate), rate)
+writing.write("talk_denoised.wav", denoiser.denoise(model, wave, rate), rate)
 ```
 
 The command line, and the page:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from denoiser import audio
+from denoiser import audio, writing
 from denoiser.audio import Notify
 
 CHUNK_SECONDS = 10.0
@@ -70,7 +70,7 @@ def denoise_file(
 
     gain, done = level_gain(counted(), about.sample_rate), 0
     blocks = audio.blocks(source)
-    with audio.Writer(
+    with writing.Writer(
         target, about.sample_rate, about.channels, subtype or about.subtype
     ) as writer:
         denoised = denoise_blocks(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import denoiser
-from denoiser import audio, checkpoint, metrics
+from denoiser import audio, checkpoint, metrics, writing
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import evaluate, extremes, pairs, speed
 
@@ -175,14 +175,14 @@ def test_pairs_that_cannot_be_compared_are_a_sentence(tmp_path, shape, sentence)
     lengths = {"noisy": shape, "clean": (shape[0], 8000)}
     for kind, size in lengths.items():
         (tmp_path / kind).mkdir()
-        audio.write(tmp_path / kind / "a.wav", np.zeros(size, np.float32), 16000)
+        writing.write(tmp_path / kind / "a.wav", np.zeros(size, np.float32), 16000)
     with pytest.raises(audio.AudioError) as error:
         pairs.find(tmp_path)[0].read()
     assert str(error.value) == sentence
 
 
 def test_silence_for_clean_speech_is_a_sentence_with_its_name(few, capsys):
-    audio.write(few / "clean" / SAMPLE, 0 * audio.read(few / "clean" / SAMPLE)[0], 16000)
+    writing.write(few / "clean" / SAMPLE, 0 * audio.read(few / "clean" / SAMPLE)[0], 16000)
     assert evaluate.main(["model", "few", "--no-dnsmos"]) == 1
     assert f"{SAMPLE}, noisy, cannot be scored: PESQ found no speech" in capsys.readouterr().err
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import denoiser
-from denoiser import audio
+from denoiser import writing
 from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import data, drawing, objectives, train, validation
@@ -39,7 +39,7 @@ def corpus(tmp_path_factory):
         for n in range(3):
             tone = np.sin(2 * np.pi * 300 * (n + 1) * t) * (np.sin(2 * np.pi * 2 * t) > 0)
             wave = tone if folder == "clean" else rng.standard_normal(len(t))
-            audio.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
+            writing.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
     return root
 
 

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from denoiser import audio, video
+from denoiser import audio, video, writing
 
 PICTURES = 25  # a second
 SECONDS, BURST = 4.0, 3.0  # of sound, and where a burst of 0.1 s lies in it
@@ -78,7 +78,7 @@ def test_pictures_are_the_same_and_the_new_sound_is_in_step(tmp_path, name):
     write(source, **CASES[name])
     before, rate = audio.read(source)
     new = 0.2 * before
-    audio.write(sound, new, rate)
+    writing.write(sound, new, rate)
     target = tmp_path / f"out{video.suffix(source)}"
     video.replace_sound(source, sound, target)
 
@@ -123,7 +123,7 @@ def test_a_cover_is_no_picture(tmp_path):
 
 
 def test_a_recording_without_pictures_is_refused_and_nothing_is_left(tmp_path):
-    audio.write(tmp_path / "talk.wav", burst(48000, 1, 0.5), 48000)
+    writing.write(tmp_path / "talk.wav", burst(48000, 1, 0.5), 48000)
     with pytest.raises(audio.AudioError, match=r"talk.wav has no picture"):
         video.replace_sound(tmp_path / "talk.wav", tmp_path / "talk.wav", tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
