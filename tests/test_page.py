@@ -3,16 +3,15 @@
 import re
 import time
 import zipfile
-from pathlib import Path
 
 import av
 import gradio_client
 import numpy as np
 import pytest
 import soundfile as sf
-from axe_playwright_python.sync_playwright import Axe
 from conftest import until
 from sounds import noise, speech_like, write_video
+from visitor import choose, denoise, download, upload, wait_for_result
 
 import app
 from page import server
@@ -27,31 +26,6 @@ def quickly_forgetting(shelf, cache, monkeypatch):
     server.serve(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url
     page.close()
-
-
-def download(page, tmp_path) -> Path:
-    with page.expect_download() as waiting:
-        page.locator("#download").click()
-    path = tmp_path / waiting.value.suggested_filename
-    waiting.value.save_as(path)
-    return path
-
-
-def upload(page, path):
-    page.locator("#recording input[type=file]").set_input_files(str(path))
-    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-
-
-def denoise(page):
-    page.get_by_role("button", name="Denoise", exact=True).click()
-
-
-def wait_for_result(page):
-    page.locator("#player .play").wait_for()
-    for index in range(2):
-        picture = page.locator("#pictures img").nth(index)
-        picture.wait_for()
-        until(lambda picture=picture: picture.evaluate("image => image.naturalWidth") > 1000)
 
 
 def test_record_denoise_listen_and_download(page, cache, tmp_path):
@@ -73,17 +47,6 @@ def test_record_denoise_listen_and_download(page, cache, tmp_path):
     stretches = heard[len(heard) // 960 * -480 :].reshape(-1, 480)  # the second half, by 10 ms
     pauses = np.quantile(np.sqrt(np.square(stretches).mean(1)), 0.1)
     assert pauses > 0.02, "the browser took some of the noise (0.03) before us"
-
-
-@pytest.mark.parametrize(
-    "page", [{"viewport": {"width": 360, "height": 740}, "is_mobile": True}], indirect=True
-)
-def test_phone_width_has_no_sideways_scroll(page, noisy, tmp_path):
-    upload(page, noisy)
-    denoise(page)
-    wait_for_result(page)
-    assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [360, 360]
-    assert download(page, tmp_path).name == "inter.view_denoised.wav"
 
 
 LISTEN = """
@@ -185,11 +148,6 @@ def test_a_minute_is_ready_to_play_within_six_seconds(page, tmp_path):
     assert seconds < 6
 
 
-def choose(page, label: str, option: str) -> None:
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option).click()
-
-
 def test_a_video_comes_back_as_a_video_and_a_bad_file_is_named(page, tmp_path):
     movie, letter = tmp_path / "movie.mp4", tmp_path / "letter.mp3"
     write_video(movie, speech_like(1.0, 48000))
@@ -239,46 +197,6 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     assert download(page, tmp_path).name == "rain_denoised.wav"
 
 
-def test_a_copied_link_shows_the_same_result_in_a_new_profile(page, browser, url, tmp_path):
-    page.goto(f"{url}?example=rain&strength=70&mono=1&loudness=-23&model=classic")
-    wait_for_result(page)
-    page.get_by_role("button", name="Copy link").click()
-    said = page.locator("#player .said").inner_text()
-    assert "Whoever opens it gets this result" in said
-    link = said.split()[-1]
-    assert link.startswith(url)
-    other = browser.new_context().new_page()
-    other.goto(link)
-    wait_for_result(other)
-    assert "by classic, weights" in other.locator("#report").inner_text()
-    mine, theirs = (download(each, tmp_path).read_bytes() for each in (page, other))
-    assert mine == theirs
-    other.context.close()
-
-
-def test_a_link_leaves_an_upload_out_and_says_so(page, noisy):
-    upload(page, noisy)
-    denoise(page)
-    wait_for_result(page)
-    page.get_by_role("button", name="Copy link").click()
-    said = page.locator("#player .said").inner_text()
-    assert "your own recording stays out of it" in said
-    assert "inter" not in said.split("?")[1]
-
-
-@pytest.mark.parametrize(
-    ("query", "sentence"),
-    [
-        ("example=../secret", "There is no example called"),
-        ("url=http://127.0.0.1/talk.wav", "127.0.0.1"),
-        ("example=rain&strength=900", "The link asks for strength=900"),
-    ],
-)
-def test_a_link_with_something_wrong_in_it_is_answered_in_a_sentence(page, url, query, sentence):
-    page.goto(f"{url}?{query}")
-    page.locator(".toast-body").get_by_text(sentence).wait_for()
-
-
 def test_noise_is_added_to_a_clean_recording_and_replaced_by_the_next(page, cache, tmp_path):
     clean = speech_like(3.0, 16000)
     sf.write(tmp_path / "clean.wav", clean, 16000, subtype="FLOAT")
@@ -322,60 +240,6 @@ def test_stop_in_the_middle_of_ten_minutes_frees_the_place(page, client, noisy, 
     start = time.monotonic()
     client.predict(gradio_client.handle_file(str(noisy)), api_name="/denoise")
     assert time.monotonic() - start < 2.0  # the other visitor's two seconds of audio among it
-
-
-def test_keys_alone_are_enough(page):
-    def go_to(name: str) -> None:
-        for _ in range(60):
-            page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.textContent.trim()") == name:
-                return
-        pytest.fail(f"Tab never came to {name}")
-
-    go_to("Rain")
-    page.keyboard.press("Enter")
-    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-    go_to("Denoise")
-    page.keyboard.press("Enter")
-    wait_for_result(page)
-    page.keyboard.press("1")
-    before = page.get_by_role("button", name="Before", exact=True)
-    assert before.get_attribute("aria-pressed") == "true"
-    go_to("Copy link")
-    page.keyboard.press("Enter")
-    page.get_by_text("Whoever opens it").wait_for()
-
-
-@pytest.mark.parametrize("page", [{}, {"color_scheme": "dark"}], indirect=True)
-def test_axe_finds_nothing_serious(page):
-    page.get_by_role("button", name="Rain").click()
-    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-    for name in ("A link, or noise", "Options", "Use it from a program", "Model card"):
-        page.get_by_text(name).first.click()
-    denoise(page)
-    wait_for_result(page)
-    page.wait_for_timeout(1000)  # what fades in has too little contrast for a moment
-    found = Axe().run(page).response["violations"]
-    serious = {
-        (finding["id"], node["html"][:160], node["failureSummary"][:200])
-        for finding in found
-        for node in finding["nodes"]
-        if finding["impact"] in ("serious", "critical")
-    }
-    assert serious == set()
-
-
-@pytest.mark.parametrize("page", [{"locale": "de-DE"}, {"locale": "es-ES"}], indirect=True)
-def test_the_page_speaks_the_visitors_language(page, url):
-    spoken = {"de": ("Entrauschen", "Nachher", "Grundrauschen", "Herunterladen")}
-    spoken["es"] = ("Quitar el ruido", "Después", "Ruido de fondo", "Descargar")
-    page.goto(f"{url}?example=rain")
-    wait_for_result(page)
-    text = page.locator("body").inner_text()
-    assert [
-        word for word in spoken[page.evaluate("navigator.language")[:2]] if word not in text
-    ] == []
-    assert "denoiser_" not in text
 
 
 def test_first_paint_takes_less_than_two_seconds(browser, url):
