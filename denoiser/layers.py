@@ -122,13 +122,13 @@ class Recurrence(nn.Module):
     stays below `backward_decay`, so that a limited look-ahead is enough for them.
     """
 
-    def __init__(self, channels: int, causal: bool, backward_decay: float):
+    def __init__(self, channels: int, memories: int, causal: bool, backward_decay: float):
         super().__init__()
-        self.forwards = channels if causal else channels // 2
+        self.forwards = memories if causal else memories // 2
         self.ceiling = backward_decay
-        self.gate = nn.Linear(channels, channels)
-        self.candidate = nn.Linear(channels, channels, bias=False)
-        self.out = ConvNorm(channels, channels)
+        self.gate = nn.Linear(channels, memories)
+        self.candidate = nn.Linear(channels, memories, bias=False)
+        self.out = ConvNorm(memories, channels)
         nn.init.constant_(self.gate.bias, 2.0)
         nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 

@@ -33,6 +33,7 @@ class BandUNetConfig:
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
     bottleneck_blocks: int = 6
+    memories: int = 64  # running means over time, of each position in each of these blocks
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
@@ -61,7 +62,9 @@ class BandUNet(nn.Module):
         self.position = nn.Parameter(0.1 * torch.randn(1, positions, c.bottleneck_channels))
         width, count = c.bottleneck_channels, c.bottleneck_blocks
         decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
-        self.recurrences = nn.ModuleList(Recurrence(width, c.causal, decay) for _ in range(count))
+        self.recurrences = nn.ModuleList(
+            Recurrence(width, c.memories, c.causal, decay) for _ in range(count)
+        )
         self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
         self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
         self.widen = ConvNorm(c.bottleneck_channels + c.channels, c.channels)

@@ -264,11 +264,11 @@ def test_two_sets_of_one_name_are_refused(capsys):
 
 def test_multiply_accumulates_are_those_of_the_shapes():
     """A frame of 16 ms: C channels of 32 sub-bands, W of 32 positions, counted layer by layer."""
-    c = BandUNetConfig()
+    c = BandUNetConfig(memories=96)
     channels, width = c.channels, c.bottleneck_channels
     encoder = 32 * 48 * channels + c.blocks * 32 * 3 * channels**2
     narrowing = 32 * channels * width + 28 * 32 * width
-    block = 32 * 3 * width**2 + 32 * 2 * width**2 + 32 * 32 * width
+    block = 32 * 3 * width * c.memories + 32 * 2 * width**2 + 32 * 32 * width
     widening = 32 * 28 * width + 32 * (width + channels) * channels
     decoder = c.blocks * 32 * 3 * channels**2 + 32 * channels * 32
     low = encoder + narrowing + c.bottleneck_blocks * block + widening + decoder

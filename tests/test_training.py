@@ -22,7 +22,9 @@ from training.trainer import Trainer, precision
 
 CPU = torch.device("cpu")
 TOY = Recipe(
-    BandUNetConfig(channels=16, bottleneck_channels=16, blocks=1, bottleneck_blocks=1),
+    BandUNetConfig(
+        channels=16, blocks=1, bottleneck_channels=16, bottleneck_blocks=1, memories=16
+    ),
     MixtureConfig(segment=16 * 768),
     batch=4,
     warmup_steps=10,
@@ -68,11 +70,12 @@ def test_another_models_weights_are_adopted_where_they_fit():
 
 
 def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
-    first = Trainer(TOY, CPU)
+    live = replace(TOY.model, causal=True)
+    first = Trainer(replace(TOY, model=live), CPU)
     for _ in range(20):
         first.learn(*batch(), 1.0)
     first.settle()
-    larger = replace(TOY.model, channels=24, bottleneck_blocks=2)
+    larger = replace(live, channels=24, bottleneck_blocks=2, memories=24)
     wide = Trainer(replace(TOY, model=larger), CPU)
     new = wide.adopt(first.average)
     assert {name.split(".")[1] for name in new} == {"1"}  # the second block
@@ -84,6 +87,7 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
     for layer in (wide.model.recurrences[1].out, wide.model.mixers[1].value):
         assert layer.norm.weight.abs().max() > 0
     assert wide.model.encoder[0].conv.weight[:16, 16 * 3 :].abs().max() > 0
+    assert wide.model.recurrences[0].out.weight[:, 16:].abs().max() > 0
 
 
 def test_one_batch_is_overfitted():

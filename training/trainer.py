@@ -78,7 +78,8 @@ class Trainer:
         """Start from another model's weights; returns the names of those that it has not.
 
         Where this model is wider, the other's weights are a corner of its own, and what is new does
-        not reach what they compute: before the first step both models do the same.
+        not reach what they compute: before the first step both models do the same. (Not where more
+        memories change which of them run backwards: those of a causal model grow.)
         """
         theirs = other.state_dict()
         for model in (self.model, self.average):
