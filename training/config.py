@@ -50,15 +50,17 @@ class Recipe:
     validate_minutes: float = 10.0
 
 
+_LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.3)
+
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
     # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices.
     # How many hours of which run have which share in the published means, the cards say.
     "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15),
     # Begun from `band` by --init, later from its own weights, without and against the critic
-    "band-live": Recipe(BandUNetConfig(causal=True, post_filter=0.3), learning_rate=3e-3),
+    "band-live": Recipe(_LIVE, learning_rate=3e-3),
     "band-live-critic": Recipe(
-        BandUNetConfig(causal=True, post_filter=0.3), learning_rate=2e-3, adversarial=0.15
+        _LIVE, MixtureConfig(noise_only=0.1), learning_rate=2e-3, adversarial=0.4
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(
