@@ -314,5 +314,6 @@ def test_extremes_are_what_is_kept_of_speech_and_lost_of_noise(few, capsys, monk
     monkeypatch.setattr(extremes, "denoise", denoise)
     assert extremes.main(["model", "few"]) == 0
     cells = capsys.readouterr().out.splitlines()[-1].split("|")
-    assert float(cells[2].removesuffix("dB ")) == pytest.approx(26, abs=0.2)
-    assert float(cells[3].removesuffix("dB ")) == pytest.approx(20, abs=0.1)
+    for kept in cells[2:5]:
+        assert float(kept.removesuffix("dB ")) == pytest.approx(26, abs=0.2)
+    assert float(cells[5].removesuffix("dB ")) == pytest.approx(20, abs=0.1)

@@ -8,7 +8,10 @@ from denoiser.unet import BandUNetConfig
 
 @dataclass(frozen=True)
 class MixtureConfig:
-    """How mixtures are drawn. Shares are probabilities, ranges are drawn from evenly."""
+    """How mixtures are drawn. Shares are probabilities, ranges are drawn from evenly.
+
+    Speeds and frequencies evenly by ratio.
+    """
 
     segment: int = 192 * 768  # samples at 48 kHz: 3.07 s, a fast length for an FFT
     snr_db: tuple[float, float] = (-10.0, 20.0)
@@ -22,7 +25,7 @@ class MixtureConfig:
     noise_only: float = 0.04
     trim: bool = False  # silent ends of an excerpt of speech cut off, by librosa.effects.trim
     faster: float = 0.3  # of the recordings, each on its own: played at another speed
-    speech_speed: tuple[float, float] = (0.9, 1.1)
+    speech_speed: tuple[float, float] = (0.65, 3.0)  # deep voices to children's and cartoons'
     noise_speed: tuple[float, float] = (0.7, 1.4)
     reverberant: float = 0.3  # of the speech, where room responses are given
     early_seconds: float = 0.05  # reflections that stay in the target
@@ -56,11 +59,11 @@ RECIPES = {
     "band": Recipe(BandUNetConfig()),
     # The end of `band`, begun from its weights by --init and with --decay 1, on chosen voices.
     # How many hours of which run have which share in the published means, the cards say.
-    "band-critic": Recipe(BandUNetConfig(), learning_rate=2e-3, adversarial=0.15),
+    "band-critic": Recipe(BandUNetConfig(), learning_rate=5e-4, adversarial=0.15),
     # Begun from `band` by --init, later from its own weights, without and against the critic
     "band-live": Recipe(_LIVE, learning_rate=3e-3),
     "band-live-critic": Recipe(
-        _LIVE, MixtureConfig(noise_only=0.1), learning_rate=2e-3, adversarial=0.4
+        _LIVE, MixtureConfig(noise_only=0.1), learning_rate=5e-4, adversarial=0.4
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(

@@ -92,7 +92,7 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
         return rng.random() < share
 
     def excerpt(files: list[Path], speeds: tuple[float, float]) -> Excerpt:
-        speed = rng.uniform(*speeds) if happens(config.faster) else 1.0
+        speed = math.exp(rng.uniform(*np.log(speeds))) if happens(config.faster) else 1.0
         return Excerpt(files[rng.integers(len(files))], rng.random(), speed)
 
     def tilt() -> float:
