@@ -5,6 +5,7 @@ import time
 import zipfile
 
 import av
+import gradio as gr
 import gradio_client
 import numpy as np
 import pytest
@@ -242,15 +243,21 @@ def test_stop_in_the_middle_of_ten_minutes_frees_the_place(page, client, noisy, 
     assert time.monotonic() - start < 2.0  # the other visitor's two seconds of audio among it
 
 
-def test_first_paint_takes_less_than_two_seconds(browser, url):
-    page = browser.new_context().new_page()
-    start = time.monotonic()
-    page.goto(url)
-    page.get_by_role("button", name="Denoise", exact=True).wait_for()
-    seconds = time.monotonic() - start
-    page.context.close()
-    print(f"first paint after {seconds:.2f} s")
-    assert seconds < 2.0
+def test_first_paint_takes_less_than_three_times_that_of_a_page_with_one_button(browser, url):
+    """The best of three visits each, in turns; about twice, and 2 s on a slow machine."""
+    with gr.Blocks() as smallest:
+        gr.Button("Denoise")
+    smallest.launch(prevent_thread_lock=True, quiet=True)
+    seconds = {smallest.local_url: [], url: []}
+    for address in list(seconds) * 3:
+        page = browser.new_context().new_page()
+        start = time.monotonic()
+        page.goto(address)
+        page.get_by_role("button", name="Denoise", exact=True).wait_for()
+        seconds[address].append(time.monotonic() - start)
+        page.context.close()
+    smallest.close()
+    assert min(seconds[url]) < 3 * min(seconds[smallest.local_url])
 
 
 def test_closing_the_tab_stops_the_work(browser, url, cache, slow, noisy):
