@@ -87,6 +87,10 @@ def test_draws_cover_the_ranges_in_the_shares(sources):
     snrs = [m.snr_db for m in mixtures if math.isfinite(m.snr_db)]
     assert min(snrs) == pytest.approx(-10, abs=0.2)
     assert max(snrs) == pytest.approx(20, abs=0.2)
+    speeds = [m.speech.speed for m in mixtures if m.speech and m.speech.speed != 1]
+    assert min(speeds) == pytest.approx(0.65, abs=0.02)
+    assert max(speeds) == pytest.approx(3, abs=0.05)
+    assert np.median(speeds) == pytest.approx(math.sqrt(0.65 * 3), rel=0.1)  # evenly by ratio
     share = {
         "room": config.reverberant,
         "babble": config.babble * (1 - config.speech_only),
