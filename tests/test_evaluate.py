@@ -12,7 +12,7 @@ import soundfile as sf
 import denoiser
 from denoiser import audio, checkpoint, metrics, writing
 from denoiser.unet import BandUNet, BandUNetConfig
-from training import evaluate, extremes, pairs, speed
+from training import evaluate, extremes, speed
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = "voicebank_p232_242.flac"
@@ -136,51 +136,6 @@ def test_other_weights_are_scored_anew_and_the_noisy_recording_is_not(few, monke
     assert len(calls) == 1
     assert result_of(few)["noisy"] == before["noisy"]
     assert result_of(few)["enhanced"]["loudness"] < before["enhanced"]["loudness"] - 3
-
-
-def named(folder: Path, noisy: list[str], clean: list[str]) -> list[tuple[str, str]]:
-    """Empty files in two folders -> the names that belong together."""
-    for path in [folder / name for name in noisy + clean]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return [(pair.noisy.name, pair.clean.name) for pair in pairs.find(folder)]
-
-
-def test_layouts_of_public_test_sets(tmp_path):
-    found = named(
-        tmp_path / "dns",
-        ["noisy/fan_snr15_tl-21_fileid_1.wav", "noisy/book_snr2_fileid_10.wav", "noisy/.DS_Store"],
-        ["clean/clean_fileid_10.wav", "clean/clean_fileid_1.wav", "clean/clean_fileid_2.wav"],
-    )
-    assert found == [
-        ("book_snr2_fileid_10.wav", "clean_fileid_10.wav"),
-        ("fan_snr15_tl-21_fileid_1.wav", "clean_fileid_1.wav"),
-    ]
-    found = named(
-        tmp_path / "voicebank",
-        ["noisy_testset_wav/p232_002.wav", "noisy_testset_wav/p232_001.wav"],
-        ["clean_testset_wav/p232_001.wav", "clean_testset_wav/p232_002.wav"],
-    )
-    assert found == [("p232_001.wav", "p232_001.wav"), ("p232_002.wav", "p232_002.wav")]
-    with pytest.raises(audio.AudioError, match="b.wav: clean/ has no recording of that name"):
-        named(tmp_path / "gap", ["noisy/a.wav", "noisy/b.wav"], ["clean/a.wav"])
-
-
-@pytest.mark.parametrize(
-    ("shape", "sentence"),
-    [
-        ((1, 8001), "a.wav: the noisy and the clean file differ in rate or length."),
-        ((2, 8000), "a.wav: scores are for one channel, this has 2."),
-    ],
-)
-def test_pairs_that_cannot_be_compared_are_a_sentence(tmp_path, shape, sentence):
-    lengths = {"noisy": shape, "clean": (shape[0], 8000)}
-    for kind, size in lengths.items():
-        (tmp_path / kind).mkdir()
-        writing.write(tmp_path / kind / "a.wav", np.zeros(size, np.float32), 16000)
-    with pytest.raises(audio.AudioError) as error:
-        pairs.find(tmp_path)[0].read()
-    assert str(error.value) == sentence
 
 
 def test_silence_for_clean_speech_is_a_sentence_with_its_name(few, capsys):

@@ -11,22 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from toy import CPU, TOY, weights
 
 import denoiser
 from denoiser import writing
 from denoiser.checkpoint import CheckpointError
-from denoiser.unet import BandUNet, BandUNetConfig
-from training import data, drawing, objectives, train, validation
-from training.config import RECIPES, MixtureConfig, Recipe
-from training.trainer import Trainer, precision
-
-CPU = torch.device("cpu")
-TOY = Recipe(
-    BandUNetConfig(channels=16, blocks=1, bottleneck_channels=16, bottleneck_blocks=1, memories=16),
-    MixtureConfig(segment=16 * 768),
-    batch=4,
-    warmup_steps=10,
-)
+from training import data, drawing, train, validation
+from training.config import RECIPES
+from training.progress import Progress
+from training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -47,112 +40,6 @@ def corpus(tmp_path_factory):
 def sources(corpus, monkeypatch):
     monkeypatch.setattr(validation, "ITEMS", 1)
     return drawing.find_sources([corpus / "clean"], [corpus / "noise"], [])
-
-
-def batch(items: int = 4):
-    torch.manual_seed(0)
-    clean = 0.1 * torch.sin(torch.arange(16 * 768) * 0.05).repeat(items, 1)
-    noisy = clean + 0.05 * torch.randn_like(clean)
-    return noisy, clean, torch.full((items,), 24000.0)
-
-
-def weights(trainer: Trainer) -> torch.Tensor:
-    return torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
-
-
-def test_another_models_weights_are_adopted_where_they_fit():
-    small, other = Trainer(TOY, CPU), BandUNet(replace(TOY.model, high_bands=80))
-    assert small.adopt(other) == ["encode_high.weight", "decode_high.weight", "decode_high.bias"]
-    for model in (small.model, small.average):
-        assert torch.equal(model.encode.weight, other.encode.weight)
-
-
-def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
-    live = replace(TOY.model, causal=True)
-    first = Trainer(replace(TOY, model=live), CPU)
-    for _ in range(20):
-        first.learn(*batch(), 1.0)
-    first.settle()
-    larger = replace(live, channels=24, bottleneck_blocks=2, memories=24)
-    wide = Trainer(replace(TOY, model=larger), CPU)
-    new = wide.adopt(first.average)
-    assert {name.split(".")[1] for name in new} == {"1"}  # the second block
-    noisy = batch()[0]
-    difference = wide.average(noisy) - first.average(noisy)
-    assert difference.abs().max() < 1e-5
-    for _ in range(2):  # what was cut off is learnt
-        wide.learn(*batch(), 1.0)
-    for layer in (wide.model.recurrences[1].out, wide.model.mixers[1].value):
-        assert layer.norm.weight.abs().max() > 0
-    assert wide.model.encoder[0].conv.weight[:16, 16 * 3 :].abs().max() > 0
-    assert wide.model.recurrences[0].out.weight[:, 16:].abs().max() > 0
-
-
-def test_one_batch_is_overfitted():
-    trainer = Trainer(TOY, CPU)
-    losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(80)]
-    assert np.mean(losses[-5:]) < 0.5 * losses[0]
-
-
-def test_the_model_and_its_critic_each_follow_their_own_loss():
-    """The model's step is that of its loss alone, the critic's that of its verdict alone."""
-    recipe = replace(TOY, adversarial=0.5)
-    trainer, other = Trainer(recipe, CPU), Trainer(recipe, CPU)
-    trainer.learn(*batch(), 1.0)
-    with precision(CPU):
-        losses = other.objective(other.model, *batch(), other.critic)
-    judged, models = list(other.critic.parameters()), list(other.model.parameters())
-    both = losses["loss"] + 0.5 * losses["adversarial"]
-    for values, loss in ((judged, losses["critic"]), (models, both)):
-        gradients = torch.autograd.grad(loss, values, retain_graph=True)
-        for value, gradient in zip(values, gradients, strict=True):
-            value.grad = gradient
-    other.update(1.0)
-    torch.testing.assert_close(weights(trainer), weights(other))
-    torch.testing.assert_close(list(trainer.critic.parameters()), judged)
-
-
-def test_the_loss_is_its_definition():
-    """Magnitudes and complex spectra, 70 : 30, and what is missing again, by plain autograd."""
-    torch.manual_seed(0)
-    enhanced, clean = torch.randn(2, 2, 5, 9, 2, dtype=torch.double)
-    enhanced.requires_grad_()
-    ones = torch.ones(2, 1, 9, dtype=torch.double)
-    e, c = torch.view_as_complex(enhanced), torch.view_as_complex(clean)
-    power_law = [x * x.abs() ** (0.3 - 1) for x in (e, c)]
-    missing = power_law[1].abs() - power_law[0].abs()
-    plain = 0.7 * missing.square().mean() + 0.5 * missing.clamp(min=0).square().mean()
-    plain += 0.3 * (power_law[0] - power_law[1]).abs().square().mean()
-    closed = objectives.CompressedLoss.apply(enhanced, clean, ones, 0.3)
-    assert closed.item() == pytest.approx(plain.item(), abs=1e-8)
-    gradients = [torch.autograd.grad(loss, enhanced)[0] for loss in (plain, closed)]
-    assert (gradients[0] - gradients[1]).abs().max() < 1e-7
-
-
-def test_distortion_is_the_error_in_dB_and_silence_counts_nothing():
-    torch.manual_seed(0)
-    clean = torch.randn(2, 48000)
-    error = 0.1**0.5 * torch.randn(2, 48000)
-    assert objectives.distortion(clean + error, clean) == pytest.approx(-10, abs=0.2)
-    clean[1] = 0
-    assert objectives.distortion(clean + error, clean) == pytest.approx(-5, abs=0.2)
-
-
-def test_what_lies_above_the_recordings_bandwidth_costs_nothing():
-    model = BandUNet(TOY.model)
-    t, fade = torch.arange(16 * 768) / 48000, torch.hann_window(16 * 768)
-    clean = 0.1 * torch.sin(2 * torch.pi * 1000 * t)[None]
-    highs = clean + 0.1 * fade * torch.sin(2 * torch.pi * 14000 * t)[None]
-
-    past = torch.zeros(1, model.config.hop_length)
-    spectra = [model.stft.analyse(wave, past) for wave in (highs, clean)]
-
-    def loss(bandwidth: float) -> float:
-        heard = objectives.audible_bins(spectra[0], torch.tensor([bandwidth]), 48000)
-        losses = objectives.spectral_loss(model, *spectra, heard)
-        return (losses["low"] + losses["high"]).item()
-
-    assert loss(8000.0) < 0.02 * loss(24000.0)  # what remains leaks from the tone into low bins
 
 
 @pytest.mark.parametrize("adversarial", [0, 0.1])
@@ -220,34 +107,6 @@ def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
     more = subprocess.run(again, cwd=root, env=environment, capture_output=True, text=True)
     assert more.returncode == 0
     assert int(more.stdout.splitlines()[1].split()[1]) > step
-
-
-def _gradients(rank: int, world: int, folder: str) -> None:
-    """One rank's part of a global batch of four; batch statistics fixed, as in evaluation."""
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
-    from training import distributed
-
-    torch.set_num_threads(1)
-    if world > 1:
-        assert distributed.start(CPU) == (rank, world, CPU)
-    trainer = Trainer(TOY, CPU)
-    trainer.model.eval()
-    noisy, clean, bandwidth = (tensor[rank::world] for tensor in batch())
-    objectives.band_objective(trainer.model, noisy, clean, bandwidth)["loss"].backward()
-    gradients = [p.grad for p in trainer.model.parameters()]
-    distributed.average(gradients)
-    torch.save(torch.cat([g.flatten() for g in gradients]), f"{folder}/{world}-{rank}")
-    distributed.stop()
-    os._exit(0)  # gloo's threads abort one in twenty interpreters that end in order
-
-
-def test_two_ranks_give_the_gradients_of_one(tmp_path):
-    for world in (1, 2):
-        torch.multiprocessing.spawn(_gradients, (world, str(tmp_path)), nprocs=world)
-    alone, first, second = (torch.load(tmp_path / name) for name in ("1-0", "2-0", "2-1"))
-    assert torch.equal(first, second)
-    assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
 
 
 def test_fixed_pairs_are_heard_again_and_others_never(sources, tmp_path, monkeypatch):
@@ -321,7 +180,7 @@ def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
 @pytest.mark.parametrize(("run", "recipe"), [("band-six", "band"), ("band-live", "band-live")])
 def test_the_committed_runs_go_on(run, recipe):
     trainer = Trainer(RECIPES[recipe], CPU)
-    progress = train.Progress(Path(__file__).parent.parent / "runs" / run)
+    progress = Progress(Path(__file__).parent.parent / "runs" / run)
     progress.resume(trainer)
     assert trainer.step == progress.rows[-1]["step"] > 1000
 

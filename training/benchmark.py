@@ -46,5 +46,4 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
                 trainer.update(1.0)
     medians = {name: sorted(spent[WARM_UP:])[COUNTED // 2] for name, spent in times.items()}
     lines = [f"{name:10} {1000 * seconds:7.1f} ms" for name, seconds in medians.items()]
-    heard = recipe.batch * recipe.mixture.segment / data.SAMPLE_RATE
-    return "\n".join([*lines, f"{heard / medians['step']:.1f} s of audio a second"])
+    return "\n".join([*lines, f"{recipe.seconds / medians['step']:.1f} s of audio a second"])

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from denoiser.classic import ClassicUNetConfig
 from denoiser.unet import BandUNetConfig
+from training.store import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Recipe:
     seed: int = 1
     validate_minutes: float = 10.0
 
+    @property
+    def seconds(self) -> float:
+        """Of audio in a step."""
+        return self.batch * self.mixture.segment / SAMPLE_RATE
+
 
 _LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.3)
 
@@ -61,9 +67,9 @@ RECIPES = {
     # How many hours of which run have which share in the published means, the cards say.
     "band-critic": Recipe(BandUNetConfig(), learning_rate=5e-4, adversarial=0.15),
     # Begun from `band` by --init, later from its own weights, without and against the critic
-    "band-live": Recipe(_LIVE, learning_rate=3e-3),
+    "band-live": Recipe(_LIVE, learning_rate=1.5e-3),
     "band-live-critic": Recipe(
-        _LIVE, MixtureConfig(noise_only=0.1), learning_rate=5e-4, adversarial=0.4
+        _LIVE, MixtureConfig(noise_only=0.1), learning_rate=1e-3, adversarial=0.4
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(

@@ -7,83 +7,28 @@ resumed, or spread over ranks by torchrun, hears the same ones in the same order
 
 import argparse
 import itertools
-import json
 import math
 import os
-import resource
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from denoiser import audio, checkpoint
 from denoiser.offline import return_free_memory
 from training import data, distributed, drawing
 from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
-from training.store import SAMPLE_RATE
+from training.progress import Progress, summary
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
 REPORT_SECONDS = 60  # state is saved with every report
-
-
-@dataclass
-class Progress:
-    """A run's log and clocks."""
-
-    out: Path
-    rows: list[dict] = field(default_factory=list)
-    minutes: float = 0.0  # spent training, over all sessions
-
-    def save(self, trainer: Trainer) -> None:
-        """Weights, resumable state and log, each replaced in one step."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        checkpoint.save(trainer.average, self.out)
-        temporary = self.out / ".state.safetensors"
-        about = {
-            "minutes": str(self.minutes),
-            "seed": str(trainer.recipe.seed),
-            "model": json.dumps(asdict(trainer.recipe.model)),
-        }
-        save_file(trainer.state(), temporary, about)
-        os.replace(temporary, self.out / "state.safetensors")
-        header = list(dict.fromkeys(key for row in self.rows for key in row))
-        lines = [",".join(str(row.get(key, "")) for key in header) for row in self.rows]
-        checkpoint.write_text(self.out / "log.csv", "\n".join([",".join(header), *lines, ""]))
-
-    def resume(self, trainer: Trainer) -> None:
-        """Go on from what `save` wrote, with the mixtures of the seed it began with."""
-        path = self.out / "state.safetensors"
-        if not path.exists():
-            raise checkpoint.CheckpointError(f"Nothing to resume in {self.out}: omit --resume.")
-        try:
-            with safe_open(path, "pt") as file:
-                about = file.metadata()
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise checkpoint.CheckpointError(f"{path} cannot be read ({error}).") from error
-        config, theirs = asdict(trainer.recipe.model), json.loads(about["model"])
-        theirs.pop("post_filter", None)  # it comes after training
-        if config | theirs != config:  # an older state may know fewer settings
-            raise checkpoint.CheckpointError(f"{path} is of another model: give its own --recipe.")
-        self.minutes = float(about["minutes"])
-        seed = int(about.get("seed", trainer.recipe.seed))  # an older state does not say
-        trainer.recipe = replace(trainer.recipe, seed=seed)
-        trainer.restore(tensors)
-        with suppress(FileNotFoundError):
-            header, *lines = (self.out / "log.csv").read_text().splitlines()
-            for line in lines:
-                cells = zip(header.split(","), line.split(","), strict=True)
-                row = {name: json.loads(cell) for name, cell in cells if cell}
-                if row["step"] <= trainer.step:
-                    self.rows.append(row)
 
 
 def train(
@@ -107,38 +52,22 @@ def train(
     those of each validation stay in `out`/step-N. Raises CheckpointError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
-    if recipe.batch % world:
-        raise checkpoint.CheckpointError(
-            f"{world} processes cannot share batches of {recipe.batch}: start a divisor of it."
-        )
     trainer, progress = Trainer(recipe, device), Progress(out)
-    if resume:
-        progress.resume(trainer)
-    elif (out / "state.safetensors").exists():
-        raise checkpoint.CheckpointError(f"{out} holds a run: give --resume, or another --out.")
-    elif init:
-        new = trainer.adopt(checkpoint.load(init, "cpu"))
-        if rank == 0 and new:
-            print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
+    new = _begin(trainer, progress, resume, init)
     if progress.minutes >= minutes:
         raise checkpoint.CheckpointError(f"The run has had its {minutes:g} minutes: give it more.")
-    store, stopping = data.Store(out.parent / "cache"), _stop_on_signal()
-    batch = recipe.batch
-    rows = (range(n * batch, (n + 1) * batch)[rank::world] for n in itertools.count(trainer.step))
-    if pairs:
-        rows = ([index % pairs for index in row] for row in rows)
-    ahead = 0 if device.type == "cpu" else os.cpu_count()
-    seed = trainer.recipe.seed
-    batches = data.batches(sources[0], recipe.mixture, store, seed, rows, device, ahead)
-    hours = batch * recipe.mixture.segment / SAMPLE_RATE / 3600  # of audio in a step
+    store = data.Store(out.parent / "cache")
+    batches = _batches(trainer, sources[0], store, pairs, rank, world)
     if rank == 0:
+        if new:
+            print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
         count = [len(files) for files in (sources[0].clean, sources[0].noise, sources[0].rooms)]
         print("{} recordings of speech, {} of noise, {} rooms".format(*count), flush=True)
-    begun = reported = validated = time.monotonic()
-    earlier, first, losses, done = progress.minutes, trainer.step, [], False
+    stopping, losses, done = _stop_on_signal(), [], False
+    reported = validated = time.monotonic()
 
     while not done:
-        left = minutes - earlier - (time.monotonic() - begun) / 60
+        left = minutes - progress.minutes
         share = 1 - trainer.step / steps if steps else max(left, 0) / minutes
         rate = min(1.0, share / decay) if decay else 1.0
         losses.append(trainer.learn(*next(batches), rate))
@@ -150,30 +79,16 @@ def train(
         if not (done or report):
             continue
         trainer.settle()
-        progress.minutes = earlier + (now - begun) / 60
-        row = {
-            "step": trainer.step,
-            "minutes": round(progress.minutes, 2),
-            "hours": round(trainer.step * hours, 3),
-            "rate": round(recipe.learning_rate * rate, 6),
-            **{name: _mean([step[name] for step in losses]) for name in losses[0]},
-        }
-        speed = (trainer.step - first) * hours * 3600 / (now - reported)
-        if not math.isfinite(row["loss"]):
-            raise checkpoint.CheckpointError(
-                f"The loss is no number at step {trainer.step}: {out} keeps the state before."
-            )
+        row = progress.row(trainer, losses, rate)
         if rank == 0:
             if validate or (done and not stopping):  # who stops a run may not wait for scores
                 row |= validate_model(trainer, sources[1], store)
-                row["memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            progress.rows.append(row)
-            progress.save(trainer)
+            progress.save(trainer, row)
             if keep and validate:
                 checkpoint.save(trainer.average, out / f"step-{trainer.step}")
-            print(line(row, speed, left), flush=True)
+            print(summary(row, len(losses) * recipe.seconds / (now - reported), left), flush=True)
         return_free_memory()
-        reported, first, losses = time.monotonic(), trainer.step, []
+        reported, losses = time.monotonic(), []
         validated = reported if validate else validated
     if rank == 0:
         plot_curves(progress.rows, out / "curves.png")
@@ -181,19 +96,42 @@ def train(
     return trainer
 
 
-def _mean(values: list[torch.Tensor]) -> float:
-    return round(float(torch.stack(values).mean()), 5)
+def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None) -> list[str]:
+    """From what the run's folder holds, from another's weights, or from nothing.
+
+    Returns the names of the weights that the other has not.
+    """
+    if resume:
+        progress.resume(trainer)
+    elif progress.state.exists():
+        raise checkpoint.CheckpointError(
+            f"{progress.out} holds a run: give --resume, or another --out."
+        )
+    elif init:
+        return trainer.adopt(checkpoint.load(init, "cpu"))
+    return []
 
 
-def line(row: dict, speed: float, left: float) -> str:
-    """Progress in one line."""
-    text = (
-        f"step {row['step']}  loss {row['loss']:.4f}  rate {row['rate']:.2g}"
-        f"  {row['hours']:.1f} h heard  {speed:.0f} x real time  {max(left, 0):.0f} min left"
-    )
-    if "valid_pesq" in row:
-        text += f"  valid: SI-SDR {row['valid_si_sdr']:.2f} dB, PESQ {row['valid_pesq']:.3f}"
-    return text
+def _batches(
+    trainer: Trainer,
+    sources: drawing.Sources,
+    store: data.Store,
+    pairs: int | None,
+    rank: int,
+    world: int,
+) -> Iterator:
+    """This rank's part of each batch, from the trainer's step on."""
+    recipe, device = trainer.recipe, trainer.device
+    if recipe.batch % world:
+        raise checkpoint.CheckpointError(
+            f"{world} processes cannot share batches of {recipe.batch}: start a divisor of it."
+        )
+    steps = itertools.count(trainer.step)
+    rows = (range(n * recipe.batch, (n + 1) * recipe.batch)[rank::world] for n in steps)
+    if pairs:
+        rows = ([index % pairs for index in row] for row in rows)
+    ahead = 0 if device.type == "cpu" else os.cpu_count()
+    return data.batches(sources, recipe.mixture, store, recipe.seed, rows, device, ahead)
 
 
 def _stop_on_signal() -> list:
@@ -229,8 +167,7 @@ def _share(text: str) -> float:
     return value
 
 
-def main(argv: list[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.train", description=__doc__, fromfile_prefix_chars="@"
     )
@@ -288,7 +225,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--benchmark", action="store_true", help="time the parts of a step instead of training"
     )
-    options = parser.parse_args(argv)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    options = _arguments(argv)
     recipe = replace(RECIPES[options.recipe], seed=options.seed)
     keep_freed_memory()
     try:

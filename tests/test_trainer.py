@@ -1,0 +1,92 @@
+"""A step does what its losses say, and begins from another's weights."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import torch
+from toy import CPU, TOY, batch, weights
+
+from denoiser.unet import BandUNet
+from training import objectives
+from training.trainer import Trainer, precision
+
+
+def test_another_models_weights_are_adopted_where_they_fit():
+    small, other = Trainer(TOY, CPU), BandUNet(replace(TOY.model, high_bands=80))
+    assert small.adopt(other) == ["encode_high.weight", "decode_high.weight", "decode_high.bias"]
+    for model in (small.model, small.average):
+        assert torch.equal(model.encode.weight, other.encode.weight)
+
+
+def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
+    live = replace(TOY.model, causal=True)
+    first = Trainer(replace(TOY, model=live), CPU)
+    for _ in range(20):
+        first.learn(*batch(), 1.0)
+    first.settle()
+    larger = replace(live, channels=24, bottleneck_blocks=2, memories=24)
+    wide = Trainer(replace(TOY, model=larger), CPU)
+    new = wide.adopt(first.average)
+    assert {name.split(".")[1] for name in new} == {"1"}  # the second block
+    noisy = batch()[0]
+    difference = wide.average(noisy) - first.average(noisy)
+    assert difference.abs().max() < 1e-5
+    for _ in range(2):  # what was cut off is learnt
+        wide.learn(*batch(), 1.0)
+    for layer in (wide.model.recurrences[1].out, wide.model.mixers[1].value):
+        assert layer.norm.weight.abs().max() > 0
+    assert wide.model.encoder[0].conv.weight[:16, 16 * 3 :].abs().max() > 0
+    assert wide.model.recurrences[0].out.weight[:, 16:].abs().max() > 0
+
+
+def test_one_batch_is_overfitted():
+    trainer = Trainer(TOY, CPU)
+    losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(80)]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_the_model_and_its_critic_each_follow_their_own_loss():
+    """The model's step is that of its loss alone, the critic's that of its verdict alone."""
+    recipe = replace(TOY, adversarial=0.5)
+    trainer, other = Trainer(recipe, CPU), Trainer(recipe, CPU)
+    trainer.learn(*batch(), 1.0)
+    with precision(CPU):
+        losses = other.objective(other.model, *batch(), other.critic)
+    judged, models = list(other.critic.parameters()), list(other.model.parameters())
+    both = losses["loss"] + 0.5 * losses["adversarial"]
+    for values, loss in ((judged, losses["critic"]), (models, both)):
+        gradients = torch.autograd.grad(loss, values, retain_graph=True)
+        for value, gradient in zip(values, gradients, strict=True):
+            value.grad = gradient
+    other.update(1.0)
+    torch.testing.assert_close(weights(trainer), weights(other))
+    torch.testing.assert_close(list(trainer.critic.parameters()), judged)
+
+
+def _gradients(rank: int, world: int, folder: str) -> None:
+    """One rank's part of a global batch of four; batch statistics fixed, as in evaluation."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    from training import distributed
+
+    torch.set_num_threads(1)
+    if world > 1:
+        assert distributed.start(CPU) == (rank, world, CPU)
+    trainer = Trainer(TOY, CPU)
+    trainer.model.eval()
+    noisy, clean, bandwidth = (tensor[rank::world] for tensor in batch())
+    objectives.band_objective(trainer.model, noisy, clean, bandwidth)["loss"].backward()
+    gradients = [p.grad for p in trainer.model.parameters()]
+    distributed.average(gradients)
+    torch.save(torch.cat([g.flatten() for g in gradients]), f"{folder}/{world}-{rank}")
+    distributed.stop()
+    os._exit(0)  # gloo's threads abort one in twenty interpreters that end in order
+
+
+def test_two_ranks_give_the_gradients_of_one(tmp_path):
+    for world in (1, 2):
+        torch.multiprocessing.spawn(_gradients, (world, str(tmp_path)), nprocs=world)
+    alone, first, second = (torch.load(tmp_path / name) for name in ("1-0", "2-0", "2-1"))
+    assert torch.equal(first, second)
+    assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
