@@ -14,6 +14,7 @@ import gradio as gr
 from page import results, words
 
 HERE = Path(__file__).parent
+PRIVATE = {"api_visibility": "private"}  # of events that no program is to call
 KEPT_MINUTES = 60
 KEPT_SECONDS, SWEEP_SECONDS = 60 * (KEPT_MINUTES - 1), 30.0
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]

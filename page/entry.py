@@ -1,0 +1,71 @@
+"""Where a recording comes in: a file, the microphone, an example, a link, noise on top."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from page import incoming
+from page.server import KEPT_MINUTES, PRIVATE
+from page.words import text
+
+EXAMPLES = ("air_conditioner", "crackling_fire", "rain")
+
+
+def entry() -> gr.Audio:
+    """The components; the one that holds the recording is returned."""
+    recording = gr.Audio(
+        label=text("recording"),
+        sources=["upload", "microphone"],
+        type="filepath",
+        format=None,
+        buttons=[],
+        waveform_options=gr.WaveformOptions(sample_rate=48000),
+        elem_id="recording",
+    )
+    names = [name for name in EXAMPLES if incoming.example(name).exists()]
+    if names:
+        gr.set_static_paths([incoming.SAMPLES])  # copies in the cache would be deleted in time
+        gr.Markdown(text("examples"), elem_id="examples")
+    with gr.Row():
+        for name in names:
+            button = gr.Button(text(f"example.{name}"), size="sm", min_width=100)
+            path = str(incoming.example(name))
+            button.click(lambda path=path: path, None, recording, **PRIVATE)
+        # The component above refuses video and rare formats; set from here, it takes them.
+        other = gr.UploadButton(text("video"), file_types=["audio", "video"], size="sm")
+        other.upload(lambda path: path, other, recording, **PRIVATE)
+    with gr.Accordion(text("more"), open=False):
+        _link(recording)
+        _noise(recording, names)
+    return recording
+
+
+def _link(recording: gr.Audio) -> None:
+    with gr.Row(equal_height=True):
+        address = gr.Textbox(
+            label=text("link"), placeholder="https://", scale=3, max_length=2000, elem_id="address"
+        )
+        button = gr.Button(text("open"), scale=1, min_width=100)
+    gr.on(
+        [button.click, address.submit],
+        incoming.fetched,
+        address,
+        recording,
+        concurrency_limit=8,
+        **PRIVATE,
+    )
+
+
+def _noise(recording: gr.Audio, names: list[str]) -> None:
+    """For those who have a clean recording only."""
+    last = gr.State((), time_to_live=60 * KEPT_MINUTES)
+    nothing = gr.State(None)
+    with gr.Row(equal_height=True):
+        choices = [(text(f"example.{name}"), name) for name in names]
+        noise = gr.Dropdown(choices, label=text("noise"), scale=2, min_width=180, elem_id="noise")
+        snr_db = gr.Slider(-5, 20, value=5, step=1, label=text("snr"), scale=2, min_width=180)
+        add = gr.Button(text("add"), scale=1, min_width=100)
+        own = gr.UploadButton(text("your_noise"), file_types=["audio", "video"], min_width=100)
+    for event, source in ((add.click, [noise, nothing]), (own.upload, [nothing, own])):
+        inputs = [recording, *source, snr_db, last]
+        event(incoming.noisier, inputs, [recording, last], **PRIVATE)
