@@ -16,7 +16,7 @@ from denoiser import card, checkpoint, hub
 from denoiser.hub import LOGIN, HubError
 
 ROOT = Path(__file__).parent.parent
-FILES = ("config.json", "model.safetensors", "metrics.json", "*.onnx", "samples/*")
+FILES = ("config.json", "model.safetensors", "metrics.json")
 UPLOAD_SECONDS = 600
 
 
@@ -27,8 +27,7 @@ def publish(folder, name: str, *, private=False, revision="main", dry_run=False)
     """
     folder = Path(folder)
     checkpoint.load(folder, "cpu")  # what cannot be loaded is not published
-    found = sorted({path for pattern in FILES for path in folder.glob(pattern) if path.is_file()})
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+    files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     files["README.md"] = card.text(folder, name).encode()
     options = {"private": private, "revision": revision, "dry_run": dry_run}
     return _publish(name, files, "model", {}, **options)

@@ -40,6 +40,13 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
     assert wide.model.recurrences[0].out.weight[:, 16:].abs().max() > 0
 
 
+def test_the_average_keeps_no_graph():
+    """One node a step and parameter would be kept to the end of the run."""
+    trainer = Trainer(TOY, CPU)
+    trainer.learn(*batch(), 1.0)
+    assert not any(value.requires_grad for value in trainer.average.parameters())
+
+
 def test_one_batch_is_overfitted():
     trainer = Trainer(TOY, CPU)
     losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(80)]

@@ -156,6 +156,17 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another_model(sources, tmp_path
         train.train(TOY, sources, tmp_path / "run", resume=True, **settings)
 
 
+def test_a_run_that_had_its_steps_or_belongs_to_another_recipe_is_not_touched(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0, "resume": True}
+    train.train(TOY, sources, tmp_path, steps=2, minutes=60)
+    before = (tmp_path / "state.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="had 0 minutes, 2 steps: ask for more"):
+        train.train(TOY, sources, tmp_path, steps=2, **settings)
+    with pytest.raises(CheckpointError, match="a recipe without a critic"):
+        train.train(replace(TOY, adversarial=0.1), sources, tmp_path, steps=3, **settings)
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+
+
 def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "learn", lambda *_: {"loss": torch.tensor(float("nan"))})
     with pytest.raises(CheckpointError, match="The loss is no number"):

@@ -10,7 +10,7 @@ import torch
 
 from training import data, drawing
 from training.config import Recipe
-from training.trainer import Trainer, precision
+from training.trainer import Trainer
 
 WARM_UP, COUNTED = 4, 15  # steps
 
@@ -38,10 +38,10 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
         with timed("step"):
             with timed("mixing"):
                 batch = next(batches)
-            with timed("forward"), precision(device):
-                loss = trainer.objective(trainer.model, *batch)["loss"]
+            with timed("forward"):
+                losses = trainer.losses(*batch)
             with timed("gradients"):
-                loss.backward()
+                trainer.backward(losses)
             with timed("optimisers"):
                 trainer.update(1.0)
     medians = {name: sorted(spent[WARM_UP:])[COUNTED // 2] for name, spent in times.items()}

@@ -75,7 +75,14 @@ RECIPES = {
     "classic": Recipe(
         ClassicUNetConfig(),
         MixtureConfig(
-            segment=128 * 768, trim=True, faster=0, reverberant=0, tilt=0, band_limit=0, clip=0
+            segment=128 * 768,
+            snr_db=(-5.0, 25.0),
+            trim=True,
+            faster=0,
+            reverberant=0,
+            tilt=0,
+            band_limit=0,
+            clip=0,
         ),
         validate_minutes=1.0,
     ),

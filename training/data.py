@@ -5,7 +5,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import librosa
@@ -78,7 +78,7 @@ def coloured_noise(exponent: float, length: int, rng: np.random.Generator) -> np
 
 
 def hum(fundamental_hz: float, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Mains hum: up to twenty harmonics, falling, with phases of their own."""
+    """Mains hum: up to 19 harmonics, falling, with phases of their own."""
     cycles = np.arange(length) * (2 * np.pi * fundamental_hz * rng.uniform(0.995, 1.005))
     harmonics = range(1, rng.integers(4, 21))
     return sum(
@@ -192,17 +192,17 @@ def batches(
     config: MixtureConfig,
     store: Store,
     seed: int,
-    indices: Iterator[range],
+    indices: Iterator[Sequence[int]],
     device,
     ahead: int = 0,
 ) -> Iterator[tuple]:
-    """Ranges of item indices -> (noisy, clean, bandwidth_hz), mixed on `device`.
+    """Item indices of each batch -> (noisy, clean, bandwidth_hz), mixed on `device`.
 
     `ahead` batches are loaded by threads while one is learnt from: for a GPU. On a CPU, whose
     cores are busy with learning, 0 loads each when it is asked for.
     """
 
-    def loaded(batch: range) -> tuple[list, list]:
+    def loaded(batch: Sequence[int]) -> tuple[list, list]:
         drawn = [draw(sources, config, seed, index) for index in batch]
         return [load(mixture, store, config) for mixture in drawn], drawn
 

@@ -34,6 +34,13 @@ def average(tensors: list[Tensor]) -> None:
         tensor.copy_(mean.view(tensor.shape))
 
 
+def mean(value: float, device: torch.device) -> float:
+    """The mean of a number over the ranks, whose clocks differ."""
+    message = torch.tensor([value], device=device)
+    average([message])
+    return float(message)
+
+
 def agree(values: tuple[bool, ...], device: torch.device) -> list[bool]:
     """Each value true on every rank as soon as it is true on one."""
     if not dist.is_initialized():

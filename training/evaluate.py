@@ -110,11 +110,6 @@ def score_wave(
     return {name: scores[name] for name in scores if dnsmos or name not in metrics.DNSMOS_NAMES}
 
 
-def score(model, folder: Path, **options) -> dict:
-    """Scores of a folder of pairs as they go into metrics.json; options as of `rows`."""
-    return summary(rows(model, folder, **options))
-
-
 def rows(
     model,
     folder: Path,

@@ -74,7 +74,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
     try:
-        _, held_out = drawing.find_sources(options.clean, options.noise, [])
+        kept, held_out = drawing.find_sources(options.clean, options.noise, [])
+        if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):
+            print("Of fewer than 50 recordings training leaves none out.", file=sys.stderr)
         store = Store(options.out.parent / "cache")
         for name, noisy, clean in pairs(held_out, store, options.count):
             for kind, wave in (("noisy", noisy), ("clean", clean)):

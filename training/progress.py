@@ -85,6 +85,10 @@ class Progress:
             raise checkpoint.CheckpointError(
                 f"{self.state} is of another model: give its own --recipe."
             )
+        if any(name.startswith("critic/") for name in tensors) != bool(trainer.critic):
+            raise checkpoint.CheckpointError(
+                f"{self.state} is of a recipe with{'out' * bool(trainer.critic)} a critic: give it."
+            )
         self.earlier = float(about["minutes"])
         seed = int(about.get("seed", trainer.recipe.seed))  # an older state does not say
         trainer.recipe = replace(trainer.recipe, seed=seed)

@@ -54,8 +54,10 @@ def train(
     rank, world, device = distributed.start(device or torch.device("cpu"))
     trainer, progress = Trainer(recipe, device), Progress(out)
     new = _begin(trainer, progress, resume, init)
-    if progress.minutes >= minutes:
-        raise checkpoint.CheckpointError(f"The run has had its {minutes:g} minutes: give it more.")
+    if progress.minutes >= minutes or (steps and trainer.step >= steps):
+        raise checkpoint.CheckpointError(
+            f"The run has had {progress.minutes:.0f} minutes, {trainer.step} steps: ask for more."
+        )
     store = data.Store(out.parent / "cache")
     batches = _batches(trainer, sources[0], store, pairs, rank, world)
     if rank == 0:
@@ -67,7 +69,7 @@ def train(
     reported = validated = time.monotonic()
 
     while not done:
-        left = minutes - progress.minutes
+        left = distributed.mean(minutes - progress.minutes, device)
         share = 1 - trainer.step / steps if steps else max(left, 0) / minutes
         rate = min(1.0, share / decay) if decay else 1.0
         losses.append(trainer.learn(*next(batches), rate))

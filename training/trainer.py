@@ -77,9 +77,10 @@ class Trainer:
     def adopt(self, other: torch.nn.Module) -> list[str]:
         """Start from another model's weights; returns the names of those that it has not.
 
-        Where this model is wider, the other's weights are a corner of its own, and what is new does
-        not reach what they compute: before the first step both models do the same. (Not where more
-        memories change which of them run backwards: those of a causal model grow.)
+        Where this model has more channels, blocks or, if causal, memories, the other's weights are
+        a corner of its own, and what is new does not reach what they compute: before the first step
+        both models do the same. (More memories of one that is not causal would change which of them
+        run backwards; wider bottlenecks and more positions shift what is laid side by side.)
         """
         theirs = other.state_dict()
         for model in (self.model, self.average):
@@ -91,16 +92,24 @@ class Trainer:
 
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
+        losses = self.losses(noisy, clean, bandwidth_hz)
+        self.backward(losses)
+        self.update(rate)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def losses(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
+        """What the model makes of a batch, and how far it is from what it should."""
         judged = {"critic": self.critic} if self.critic else {}
         with precision(self.device):
-            losses = self.objective(self.model, noisy, clean, bandwidth_hz, **judged)
+            return self.objective(self.model, noisy, clean, bandwidth_hz, **judged)
+
+    def backward(self, losses: dict) -> None:
+        """Gradients of the model and of its critic."""
         loss = losses["loss"]
         if self.critic:  # both sides share its run, and each learns from its own loss
             losses["critic"].backward(inputs=list(self.critic.parameters()), retain_graph=True)
             loss = loss + self.recipe.adversarial * losses["adversarial"]
         loss.backward(inputs=list(self.model.parameters()))
-        self.update(rate)
-        return {name: value.detach() for name, value in losses.items()}
 
     def update(self, rate: float) -> None:
         """Average gradients over ranks, clip the model's, step all optimisers, move the average."""
@@ -117,7 +126,8 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
         decay = min(self.recipe.ema, self.step / (self.step + 10))  # early on, a shorter average
-        torch._foreach_lerp_(list(self.average.parameters()), parameters, 1 - decay)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), parameters, 1 - decay)
 
     def settle(self) -> None:
         """Bring the ranks' batch statistics together and give them to the averaged model."""
