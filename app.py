@@ -29,7 +29,13 @@ from page.words import text  # noqa: E402
 PARTS = Path(__file__).parent / "page"
 QUEUE_PLACES = 32
 ON_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
-STRENGTH_JS = "s => { document.dispatchEvent(new CustomEvent('denoiser:strength', {detail: s})) }"
+# The player follows at once; files and pictures are made when the slider has come to rest
+STRENGTH_JS = """s => {
+  document.dispatchEvent(new CustomEvent('denoiser:strength', {detail: s}));
+  clearTimeout(window.settling);
+  window.settling = setTimeout(() => document.querySelector('#settled').click(), 300);
+}"""
+LATEST = PRIVATE | {"trigger_mode": "always_last"}  # what comes while one is at work waits
 
 
 class Settings(NamedTuple):
@@ -109,27 +115,24 @@ def _one(page: gr.Blocks, shelf: models.Shelf, denoise) -> None:
         snippet,
         queue=False,
         show_progress="hidden",
-        **PRIVATE,
+        **LATEST,
     )
 
 
 def _present(running, result: gr.State, settings: Settings, panel: gr.Column, leave: Exit) -> None:
-    """After a run, and when strength, loudness or form are changed later."""
+    """After a run, and when strength, loudness or form are changed during it or later."""
     strength, loudness = settings.strength, settings.loudness
     shown = running.success(
         handlers.shown, [result, strength], [leave.player, leave.form, panel], **PRIVATE
     )
+    settled = gr.Button(visible="hidden", elem_id="settled")
     strength.input(None, strength, js=STRENGTH_JS, **PRIVATE)
-    gr.on(
-        [strength.release, loudness.input, leave.form.input],
-        handlers.taken,
-        [result, strength, loudness, leave.form],
-        leave.download,
-        **PRIVATE,
-    )
-    for event in (shown.success, strength.release, leave.dnsmos.input):
-        judged = [result, strength, leave.dnsmos]
-        event(handlers.judged, judged, [leave.pictures, leave.report], **PRIVATE)
+    take = [handlers.taken, [result, strength, loudness, leave.form], leave.download]
+    judge = [handlers.judged, [result, strength, leave.dnsmos], [leave.pictures, leave.report]]
+    shown.success(*take, **PRIVATE)
+    shown.success(*judge, **PRIVATE)
+    gr.on([settled.click, loudness.input, leave.form.input], *take, **LATEST)
+    gr.on([settled.click, leave.dnsmos.input], *judge, **LATEST)
 
 
 def _settings(shelf: models.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button]:
@@ -148,7 +151,7 @@ def _settings(shelf: models.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button
             label=text("model"),
             info=text("model.info"),
         )
-        devices = models.devices()
+        devices = models.devices() if not spaces else ["auto", "cpu"]  # a GPU is lent, not chosen
         device = gr.Dropdown(
             devices, value="auto", label=text("device"), visible=len(devices) > 2, min_width=120
         )

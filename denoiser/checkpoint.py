@@ -78,7 +78,7 @@ def read_config(path: Path) -> torch.nn.Module:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): fetch it again.") from error
     name = settings.pop("model", None) if isinstance(settings, dict) else None
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise CheckpointError(f"{path} names the model {name!r}: known are {', '.join(MODELS)}.")
     _, config = MODELS[name]
     known = {field.name for field in fields(config)}

@@ -110,7 +110,7 @@ def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPC
         except OSError as problem:
             error = problem
             continue
-        connection = http.client.HTTPConnection(host, port)
+        connection = http.client.HTTPConnection(host)  # without the port, which it would name
         connection.sock = sock  # which it then does not open by itself
         return connection
     raise FetchError(f"{host} cannot be reached: {_line(error)}.")

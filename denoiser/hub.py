@@ -26,6 +26,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 NEEDED = ("config.json", "model.safetensors")
 WANTED = (*NEEDED, "README.md")  # nothing else of a repository is fetched
 DECISION_SECONDS = 8  # until it is known: is the Hub there, which commit is meant, is it for us
+MOST_BYTES = 200_000_000  # of a file: a model of this kind has one or two million
 DOWNLOAD_SECONDS = 300  # for all the rest: half a megabyte takes a second, a dead line ends
 LOGIN = "log in with `hf auth login` or set HF_TOKEN"
 log = logging.getLogger(__name__)  # unless it is set up, Python prints warnings on stderr
@@ -90,33 +91,42 @@ def _cached(name: str, revision: str) -> Path | None:
 
 
 def _download(name: str, revision: str) -> Path:
-    """Fetches what is missing of a revision; the config is checked before the weights follow."""
+    """Fetches what is missing of a revision; the weights come last, when all else is checked."""
     from huggingface_hub import HfApi, hf_hub_download
 
     def get(file: str, commit: str) -> Path:
         path = hf_hub_download(name, file, revision=commit, etag_timeout=DECISION_SECONDS)
         return Path(path)
 
-    def decide() -> tuple[Path, set[str]]:
-        about = HfApi().model_info(name, revision=revision, timeout=DECISION_SECONDS)
-        files = {sibling.rfilename for sibling in about.siblings or []}
+    def decide() -> tuple[Path, list[str]]:
+        about = HfApi().model_info(
+            name, revision=revision, files_metadata=True, timeout=DECISION_SECONDS
+        )
+        sizes = {file.rfilename: file.size or 0 for file in about.siblings or []}
         for file in NEEDED:
-            if file not in files:
+            if file not in sizes:
                 raise HubError(f"{name}@{revision} on the Hub holds no {file}: choose another.")
+        files = [file for file in WANTED if file in sizes]
+        _refuse_giants(name, max(sizes[file] for file in files))
         return get("config.json", about.sha), files
 
     with _explained(name, revision):
         config, files = within(DECISION_SECONDS, decide)
     try:
         with torch.device("meta"):  # whatever sizes a stranger's config names, they take no memory
-            checkpoint.read_config(config)
+            model = checkpoint.read_config(config)
     except CheckpointError as error:
         raise CheckpointError(f"{name}@{revision} does not fit this program: {error}") from error
+    _refuse_giants(name, 4 * sum(parameter.numel() for parameter in model.parameters()))
     folder = config.parent  # named by the commit
     with _explained(name, revision):
-        rest = [file for file in WANTED[1:] if file in files]
-        within(DOWNLOAD_SECONDS, lambda: [get(file, folder.name) for file in rest])
+        within(DOWNLOAD_SECONDS, lambda: [get(file, folder.name) for file in files])
     return folder
+
+
+def _refuse_giants(name: str, size: int) -> None:
+    if size > MOST_BYTES:
+        raise HubError(f"{name} is too large: {size / 1e6:,.0f} MB, of {MOST_BYTES / 1e6:.0f}.")
 
 
 def _remember(folder: Path, revision: str) -> None:

@@ -64,6 +64,11 @@ def preview(source, estimate, target) -> dict[str, list[float]]:
 
 def pairs(source, estimate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Equally long pieces of two files of the same length, rate and channels, in step."""
+    shapes = [(about.sample_rate, about.channels) for about in map(audio.info, (source, estimate))]
+    if shapes[0] != shapes[1]:
+        raise audio.AudioError(
+            f"{Path(source).name} and {Path(estimate).name} differ in rate or channels."
+        )
     others, held = audio.blocks(estimate), None
     for block in audio.blocks(source):
         while held is None or held.shape[1] < block.shape[1]:
@@ -75,13 +80,17 @@ def pairs(source, estimate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             held = more if held is None else np.concatenate((held, more), axis=1)
         yield block, held[:, : block.shape[1]]
         held = held[:, block.shape[1] :]
+    if any(rest.shape[1] for rest in (held, next(others, None)) if rest is not None):
+        raise audio.AudioError(
+            f"{Path(estimate).name} is longer than {Path(source).name}: denoise that again."
+        )
 
 
-def to_mono(source, target) -> None:
-    """The mean of all channels, in the bit depth of the source."""
+def to_mono(source, target, notify: audio.Notify | None = None) -> None:
+    """The mean of all channels, in the bit depth of the source; `notify` hears of damage."""
     about = audio.info(source)
     with writing.Writer(target, about.sample_rate, 1, about.subtype) as writer:
-        for wave in audio.blocks(source):
+        for wave in audio.blocks(source, notify=notify):
             writer.write(wave.mean(axis=0, keepdims=True))
 
 

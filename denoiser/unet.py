@@ -15,6 +15,7 @@ from denoiser.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, mixed
 from denoiser.stft import STFT
 
 State = tuple[Tensor, ...]
+MOST_BLOCKS = 100  # anywhere: a config from elsewhere may name any number
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class BandUNetConfig:
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
+
+    def __post_init__(self):
+        if max(self.blocks, self.bottleneck_blocks) > MOST_BLOCKS:
+            raise ValueError(f"more than {MOST_BLOCKS} blocks")
 
 
 class BandUNet(nn.Module):

@@ -58,16 +58,17 @@ def denoising(shelf: Shelf, borrowed: Callable | None) -> Callable:
             with refusals():
                 run = _run(shelf, borrowed, recording, folder, model, device, mono, asked)
                 with contextlib.closing(run):
-                    for done in run:
-                        if isinstance(done, Result):
+                    for step in run:
+                        if isinstance(step, Result):
+                            result = step
                             break
-                        left = (time.monotonic() - start) / max(done, 1e-3) * (1 - done)
-                        progress(done, desc=say(request, "progress", seconds=f"{left:.0f}"))
+                        left = (time.monotonic() - start) / max(step, 1e-3) * (1 - step)
+                        progress(step, desc=say(request, "progress", seconds=f"{left:.0f}"))
                         yield None, None  # here Stop ends the work
-                target = results.take(done, strength / 100, loudness)
+                target = results.take(result, strength / 100, loudness)
             finished = True
             titles = (say(request, "before"), say(request, "after"))
-            yield target, done._replace(titles=titles)
+            yield target, result._replace(titles=titles)
         finally:
             if not finished:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -84,8 +85,9 @@ def _run(shelf, borrowed, original, folder, name, device, mono, link) -> Iterato
     about = audio.info(original)
     loaded = shelf.get(name, device)
     if mono and about.channels > 1:
-        recording = str(folder / "mono.wav")
-        remix.to_mono(original, recording)
+        (folder / "mono").mkdir()
+        recording = str(folder / "mono" / f"{Path(original).stem}.wav")
+        remix.to_mono(original, recording, notify=gr.Warning)
     estimate = str(folder / "estimate.wav")
     if borrowed and about.seconds > LONG_SECONDS and loaded == shelf.get():
         steps = borrowed(recording, estimate)
@@ -140,14 +142,16 @@ def batching(shelf: Shelf) -> Callable:
                     try:
                         run = _run(shelf, None, recording, part, model, device, mono, {})
                         with contextlib.closing(run):
-                            for share in run:
+                            for step in run:
                                 yield None, _outcomes(rows, request)
-                                if not isinstance(share, Result):
-                                    progress((number - 1 + share) / len(recordings), desc=title)
-                        target = results.take(share, strength / 100, loudness)
+                                if isinstance(step, Result):
+                                    result = step
+                                    break
+                                progress((number - 1 + step) / len(recordings), desc=title)
+                        target = results.take(result, strength / 100, loudness)
                         bundle.write(target, _unused(Path(target).name, bundle.namelist()))
                         rows.append(
-                            (name, *_gains(share, strength), say(request, "batch.denoised"))
+                            (name, *_gains(result, strength), say(request, "batch.denoised"))
                         )
                         done += 1
                     except AudioError as error:

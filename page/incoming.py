@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections.abc import Callable
@@ -63,10 +62,14 @@ def opening(shelf: Shelf) -> Callable:
         asked = dict(request.query_params)
 
         def known(name: str, usual, valid: Callable):
-            with contextlib.suppress(ValueError, TypeError):
-                if name not in asked or valid(asked[name]):
-                    return asked.get(name, usual)
-            gr.Warning(say(request, "link.no_number", name=name, value=asked[name][:40]))
+            value = asked.get(name, usual)
+            try:
+                fits = name not in asked or valid(value)
+            except ValueError:
+                fits = False
+            if fits:
+                return value
+            gr.Warning(say(request, "link.no_choice", name=name, value=value[:40]))
             return usual
 
         strength = float(known("strength", 100, lambda text: 0 <= float(text) <= 100))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 LOADED = 4  # at most, besides the first; then the one that was longest unused goes
-MOST_BYTES = 200_000_000  # of weights that a visitor may have loaded
 
 
 class Loaded(NamedTuple):
@@ -19,10 +18,13 @@ class Loaded(NamedTuple):
 
 
 class Shelf:
-    """The model that the page was started with, those beside it in checkpoints/, and the Hub's."""
+    """The model that the page was started with, those beside it in checkpoints/, and the Hub's.
 
-    def __init__(self, first: Loaded, name: str):
-        self.first, self._first = name, first
+    All run on the `device` of the first, where a visitor does not choose another.
+    """
+
+    def __init__(self, first: Loaded, name: str, folder: Path, device: str):
+        self.first, self._first, self._folder, self.device = name, first, folder, device
         self._loaded: OrderedDict[tuple[Path, str], Loaded] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -37,10 +39,11 @@ class Shelf:
         """
         from denoiser import checkpoint, hub
 
-        name, device = (name or self.first).strip(), device or "auto"
-        if name == self.first and device == "auto":
+        name = (name or self.first).strip()
+        device = self.device if device in (None, "", "auto") else device
+        if name == self.first and device == self.device:
             return self._first
-        folder = _embedded().get(name)
+        folder = self._folder if name == self.first else _embedded().get(name)
         if not folder and (not hub.SOURCE.fullmatch(name) or Path(name).is_dir()):
             raise checkpoint.CheckpointError(
                 f"There is no model {name} here: choose {' or '.join(self.names)}, or give "
@@ -49,7 +52,6 @@ class Shelf:
         with self._lock:
             folder = folder or hub.fetch(name)[0]
             if (folder, device) not in self._loaded:
-                _refuse_giants(folder, name)
                 model = checkpoint.load(folder, device)
                 self._loaded[folder, device] = Loaded(model, label(folder, name), card(folder))
                 if len(self._loaded) > LOADED:
@@ -75,7 +77,7 @@ def start(source: str | None, device: str) -> tuple[Shelf, str | None]:
     model = checkpoint.load(folder, device)
     embedded = {path: name for name, path in _embedded().items()}
     name = embedded.get(folder.resolve()) or source or folder.name
-    return Shelf(Loaded(model, label(folder, name), card(folder)), name), notice
+    return Shelf(Loaded(model, label(folder, name), card(folder)), name, folder, device), notice
 
 
 def label(folder: Path, name: str) -> str:
@@ -110,15 +112,3 @@ def _embedded() -> dict[str, Path]:
 
     folders = sorted(checkpoint.DEFAULT.parent.glob("*/model.safetensors"))
     return {path.parent.name: path.parent.resolve() for path in folders}
-
-
-def _refuse_giants(folder: Path, name: str) -> None:
-    """A config of any size is quickly written: weigh the model before it is built."""
-    import torch
-
-    from denoiser import checkpoint
-
-    with torch.device("meta"):
-        model = checkpoint.read_config(folder / "config.json")
-    if 4 * sum(parameter.numel() for parameter in model.parameters()) > MOST_BYTES:
-        raise checkpoint.CheckpointError(f"{name} is too large for this page: run it yourself.")

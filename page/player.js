@@ -112,9 +112,10 @@ async function copy() {
   const link = { ...props.value.link, strength: Math.round(100 * player.strength) };
   const address = `${location.origin}${location.pathname}?${new URLSearchParams(link)}`;
   const kept = "example" in link || "url" in link;
-  const said = `${words()[kept ? "copied" : "copied_settings"]} ${address}`;
-  part(".said").value = said;
-  await navigator.clipboard?.writeText(address).catch(() => {}); // shown anyway
+  // There is no clipboard for pages without https
+  const copied = await navigator.clipboard?.writeText(address).then(() => true, () => false);
+  const said = [kept ? words().computed_anew : words().settings_only, address];
+  part(".said").value = [copied ? words().copied : "", ...said].join(" ").trim();
 }
 
 for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata"])

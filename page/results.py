@@ -9,7 +9,9 @@ import contextlib
 import json
 import os
 import tempfile
+import uuid
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +47,7 @@ class Result(NamedTuple):
 
 
 def player(result: Result, percent: float, request: gr.Request | None) -> dict:
-    """What page/player.js plays and draws, with both sides equally loud."""
+    """What page/player.js plays and draws; both sides equally loud, as far as LOUDER_DB does it."""
     from denoiser import remix
 
     path = Path(result.estimate).with_name("preview.flac")
@@ -89,7 +91,7 @@ def take(result: Result, strength: float, loudness: str = "keep", form: str = "w
     if form == "film":
         video.replace_sound(result.original, take(result, strength, loudness), path)
     elif form == "pictures":
-        with zipfile.ZipFile(path, "w") as bundle:
+        with _replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
             for picture in pictures(result, strength):
                 bundle.write(picture, f"{stem}_{Path(picture).name}")
     else:
@@ -122,13 +124,24 @@ def pictures(result: Result, strength: float) -> tuple[str, str]:
     if not all(Path(path).exists() for path in paths):
         figures = plot.compare_files(result.recording, str(after), result.titles)
         for figure, path in zip(figures, paths, strict=True):
-            figure.savefig(f"{path}.part", format="png")
-            os.replace(f"{path}.part", path)
+            with _replacing(Path(path)) as whole:
+                figure.savefig(whole, format="png")
     return paths
 
 
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file of its own for each that makes this one, which takes its place when it is whole."""
+    whole = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        yield whole
+        os.replace(whole, path)
+    finally:
+        whole.unlink(missing_ok=True)
+
+
 def table(result: Result, numbers: dict, request: gr.Request | None) -> str:
-    """A report as Markdown, in the language of the visitor."""
+    """A report as Markdown in the language of the visitor; its remark is English."""
 
     def values(side: str, name: str) -> str:
         all_of_them = numbers[side] | numbers[side].get("dnsmos", {})

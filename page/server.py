@@ -45,14 +45,14 @@ def serve(page: gr.Blocks, **where) -> None:
 
 
 def _sweep(cache: Path) -> None:
-    """Delete what visitors sent and got KEPT_SECONDS ago, for ever."""
+    """Delete what visitors sent and got KEPT_SECONDS ago, and empty folders, for ever."""
     while True:
         time.sleep(SWEEP_SECONDS)
         old = time.time() - KEPT_SECONDS
-        for path in list(cache.rglob("*")):
-            with contextlib.suppress(OSError):  # a visitor's Stop may be faster
-                if path.is_file() and path.stat().st_ctime < old:
-                    path.unlink()
+        for path in reversed(list(cache.rglob("*"))):  # what is in a folder comes before it
+            with contextlib.suppress(OSError):  # a visitor's Stop may be faster; or it is not empty
+                if path.stat().st_ctime < old:
+                    path.rmdir() if path.is_dir() else path.unlink()
 
 
 def warm_up(model) -> None:

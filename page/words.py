@@ -11,7 +11,7 @@ WORDS = json.loads((Path(__file__).parent / "strings.json").read_text(encoding="
 OURS = "denoiser_"  # Gradio has words of its own under some of these names
 FOR_PLAYER = (
     *("player", "listen", "before", "after", "noise_heard", "play", "pause", "position"),
-    *("copy", "copied", "copied_settings"),
+    *("copy", "copied", "computed_anew", "settings_only"),
 )
 
 

@@ -72,15 +72,15 @@ def noisy(tmp_path):
 
 
 @pytest.fixture
-def slow(monkeypatch):
+def slow(request, monkeypatch):
     """Half a minute more for every chunk, in steps of a tenth: time to see it and to stop it."""
     from denoiser import offline
 
-    quick = offline.denoise_file
+    quick, steps = offline.denoise_file, getattr(request, "param", 300)
 
     def denoise_file(*args, **settings):
         for fraction in quick(*args, **settings):
-            for _ in range(300):
+            for _ in range(steps):
                 time.sleep(0.1)
                 yield fraction
 

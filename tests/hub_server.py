@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         elif files is None:
             self.send(404, code="RevisionNotFound")
         else:
-            siblings = [{"rfilename": file} for file in files]
+            siblings = [{"rfilename": file, "size": len(files[file])} for file in files]
             self.send(200, {"id": name, "sha": sha, "private": repo.private, "siblings": siblings})
         return True
 

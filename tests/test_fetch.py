@@ -17,6 +17,7 @@ SOUND = bytes(range(256)) * 1000
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.asked.append(self.path)
+        self.server.host = self.headers["Host"]
         getattr(self, self.path.split("/")[1].split(".")[0].split("?")[0])()
 
     def answer(self, body=SOUND, status=200, kind="audio/wav", length=True, **headers):
@@ -112,6 +113,7 @@ def test_the_file_arrives_whole_and_under_its_name(server, tmp_path):
     assert path == tmp_path / "talk.wav"
     assert path.read_bytes() == SOUND
     assert server.asked == ["/talk.wav?session=3"]
+    assert server.host == "studio.example"
 
 
 def test_a_redirect_is_followed_and_each_name_looked_up_once(server, tmp_path):

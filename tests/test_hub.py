@@ -1,5 +1,6 @@
 """Weights from the Hub and to it: the real client against a Hub on the loopback address."""
 
+import json
 import os
 import subprocess
 import sys
@@ -144,6 +145,22 @@ def test_a_config_that_does_not_fit_is_refused_before_weights_are_fetched(server
     repo.commit(files | {"config.json": b'{"model": "Wave"}'})
     assert "names the model 'Wave': known are BandUNet" in refusal(hub.fetch, NAME)
     assert server.asked("model.safetensors") == []
+
+
+@pytest.mark.parametrize("size", [{"channels": 2_000_000}, {"bottleneck_blocks": 1_000_000}])
+def test_giants_are_refused_before_weights_are_fetched_or_a_model_is_built(server, repo, size):
+    _, files = repo.files("main")
+    config = json.loads(files["config.json"]) | size
+    repo.commit(files | {"config.json": json.dumps(config).encode()})
+    said = refusal(hub.fetch, NAME)
+    assert "is too large" in said or "more than 100 blocks" in said
+    assert server.asked("model.safetensors") == []
+
+
+def test_a_giant_file_is_refused_by_its_size_alone(server, repo, monkeypatch):
+    monkeypatch.setattr(hub, "MOST_BYTES", 10_000)
+    assert "is too large" in refusal(hub.fetch, NAME)
+    assert server.asked("resolve|json$") == []
 
 
 @pytest.mark.parametrize("file", hub.NEEDED)

@@ -1,19 +1,17 @@
 """The models that visitors may choose, and the one that the page starts with."""
 
-import json
-
 import pytest
 from hub_fixtures import NAME
 
 import app
 from denoiser import checkpoint
-from denoiser.checkpoint import CheckpointError
 from page import models
 
 
 @pytest.fixture
 def small(folder) -> models.Shelf:
-    return models.Shelf(models.Loaded(checkpoint.load(folder, "cpu"), "small"), "small")
+    loaded = models.Loaded(checkpoint.load(folder, "cpu"), "small")
+    return models.Shelf(loaded, "small", folder, "cpu")
 
 
 def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder, monkeypatch):
@@ -42,14 +40,20 @@ def test_the_embedded_models_are_there_by_name(small):
     assert small.get("classic").label.startswith("classic, weights ")
 
 
-def test_weights_that_are_too_large_for_a_page_are_refused_before_they_are_built(
-    server, repo, folder, small
-):
-    config = json.loads((folder / "config.json").read_text()) | {"channels": 2_000_000}
-    weights = (folder / "model.safetensors").read_bytes()
-    repo.commit({"config.json": json.dumps(config).encode(), "model.safetensors": weights})
-    with pytest.raises(CheckpointError, match="too large for this page"):
-        small.get(NAME)
+def test_all_models_run_on_the_device_that_the_page_was_started_on(small, monkeypatch):
+    used, load = [], checkpoint.load
+
+    def loaded(folder, device):
+        used.append(device)
+        return load(folder, "cpu")
+
+    monkeypatch.setattr(checkpoint, "load", loaded)
+    assert small.get("classic") is small.get("classic", "auto")
+    assert small.get("small", "auto") is small.get("small", "cpu") is small.get()
+    assert used == ["cpu"]
+    other = small.get("small", "cuda")  # its own weights, from its own folder
+    assert used == ["cpu", "cuda"]
+    assert other.model.config == small.get().model.config
 
 
 def test_only_so_many_models_are_kept(server, repo, small, monkeypatch):

@@ -112,9 +112,7 @@ def test_strength_and_format_change_the_download_without_the_model(page, noisy, 
     upload(page, noisy)
     denoise(page)
     wait_for_result(page)
-    slider = page.locator(".run input[type=range]").first
-    slider.fill("0")
-    slider.dispatch_event("pointerup")
+    page.locator(".run input[type=range]").first.press("Home")
     page.get_by_text("Almost nothing was removed").wait_for()
     page.get_by_label("With DNSMOS").check()
     page.locator("#report").get_by_text("DNSMOS overall").wait_for()
@@ -124,6 +122,18 @@ def test_strength_and_format_change_the_download_without_the_model(page, noisy, 
     page.get_by_role("option", name="FLAC").click()
     until(lambda: download(page, tmp_path).suffix == ".flac")
     np.testing.assert_array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent)
+
+
+@pytest.mark.parametrize("slow", [40], indirect=True)
+def test_a_strength_chosen_during_the_run_is_that_of_everything(page, slow, noisy, tmp_path):
+    upload(page, noisy)
+    denoise(page)
+    page.get_by_text("s left").wait_for()
+    page.locator(".run input[type=range]").first.press("Home")
+    wait_for_result(page)
+    page.get_by_text("Almost nothing was removed").wait_for()
+    sent, _ = sf.read(noisy, dtype="int32")
+    until(lambda: np.array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent))
 
 
 def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):

@@ -121,6 +121,22 @@ def test_another_recording_than_the_estimates_is_refused(files, tmp_path):
     assert not (tmp_path / "out.wav").exists()
 
 
+@pytest.mark.parametrize(
+    ("rate", "shape", "sentence"),
+    [
+        (RATE, (1, 8001), "after.wav is longer than before.wav: denoise that again."),
+        (RATE, (2, 8000), "before.wav and after.wav differ in rate or channels."),
+        (2 * RATE, (1, 8000), "before.wav and after.wav differ in rate or channels."),
+    ],
+)
+def test_recordings_that_do_not_belong_together_are_not_compared(tmp_path, rate, shape, sentence):
+    writing.write(tmp_path / "before.wav", np.zeros((1, 8000), np.float32), RATE)
+    writing.write(tmp_path / "after.wav", np.zeros(shape, np.float32), rate)
+    with pytest.raises(audio.AudioError) as error:
+        report(tmp_path / "before.wav", tmp_path / "after.wav")
+    assert str(error.value) == sentence
+
+
 def test_report_measures_floor_snr_loudness_and_peak(files):
     source, estimate, noisy = files
     clean = audio.read(estimate)[0]
