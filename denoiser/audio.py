@@ -69,7 +69,7 @@ def find(folder: Path) -> list[Path]:
 
 
 def info(path) -> Info:
-    """Rate, channels, length and bit depth; decodes the first frame only.
+    """Rate, channels, length and bit depth; decodes the first frames only.
 
     24 and 32 bit integers give PCM_24, as a float32 wave carries 24 bits; lossy formats, which
     have no bit depth, give PCM_16.

@@ -138,7 +138,7 @@ class Recurrence(nn.Module):
         return x + self.out(h), after[:, keep - 1]
 
 
-def mixed(matrix: Tensor, x: Tensor) -> Tensor:
+def exchanged(matrix: Tensor, x: Tensor) -> Tensor:
     """matrix (P, Q) applied to the positions of x (B, N, Q, C) -> (B, N, P, C).
 
     One small product a frame: `torch.matmul` would transpose all of x, at five times the cost.
@@ -159,4 +159,4 @@ class Mixer(nn.Module):
         nn.init.zeros_(self.value.norm.weight)  # a fresh block changes nothing
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.gate(x).sigmoid() * mixed(self.matrix, self.value(x))
+        return x + self.gate(x).sigmoid() * exchanged(self.matrix, self.value(x))

@@ -52,7 +52,11 @@ class Levels:
     def summary(self) -> dict[str, float]:
         """noise_floor_db and snr_db (as in the pauses), loudness_lufs, peak_dbfs."""
         powers = np.concatenate(self.powers)
-        floor = _decibel(np.quantile(powers, 0.1, method="lower")) if len(powers) else -140.0
+        floor = (
+            _decibel(np.quantile(powers, 0.1, method="lower"))
+            if len(powers)
+            else metrics.FLOOR_DBFS
+        )
         active = powers[powers >= powers.mean() * 10 ** (-ACTIVE_DB / 10)] if powers.any() else []
         return {
             "noise_floor_db": floor,
@@ -62,7 +66,10 @@ class Levels:
         }
 
     def _loudness(self) -> float:
-        """Integrated loudness, ITU-R BS.1770-4: stretches of 0.4 s every 0.1 s, gated twice."""
+        """Integrated loudness, ITU-R BS.1770-4: stretches of 0.4 s every 0.1 s, gated twice.
+
+        All channels weigh alike, those of surround sound too.
+        """
         powers = np.concatenate(self.weighted)
         sums = np.cumsum(np.concatenate(([0.0], powers)))
         blocks = ((sums[20:] - sums[:-20]) / 20)[::5]
@@ -121,4 +128,4 @@ def _remark(whole: float, kept: float, removed: float, name: str) -> str | None:
 
 
 def _decibel(power: float) -> float:
-    return float(10 * np.log10(max(power, 1e-14)))
+    return float(10 * np.log10(max(power, 10 ** (metrics.FLOOR_DBFS / 10))))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denoiser.bands import band_matrix
-from denoiser.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, mixed
+from denoiser.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, exchanged
 from denoiser.stft import STFT
 
 State = tuple[Tensor, ...]
@@ -141,7 +141,7 @@ class BandUNet(nn.Module):
             c.compression / 2
         )
         skip = self.encoder(self.encode(self._features(low)).relu_())  # (B, N, F, C)
-        x = mixed(self.gather, self.narrow(skip))  # (B, N, P_low, C')
+        x = exchanged(self.gather, self.narrow(skip))  # (B, N, P_low, C')
         high_x = self.encode_high(bands).unflatten(-1, (c.high_positions, -1)).to(x.dtype)
         x = torch.cat((x, high_x), 2) + self.position.to(x.dtype)
         carried = []
@@ -151,7 +151,7 @@ class BandUNet(nn.Module):
             carried.append(memory)
         x, skip, bands = x[:, :keep], skip[:, :keep], bands[:, :keep]
         x, high_x = x.split((c.low_positions, c.high_positions), 2)
-        x = torch.cat((mixed(self.spread, x), skip), -1)
+        x = torch.cat((exchanged(self.spread, x), skip), -1)
         mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
         return mask, gains.float().sigmoid(), carried

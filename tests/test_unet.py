@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from denoiser.layers import Scan, mixed
+from denoiser.layers import Scan, exchanged
 from denoiser.unet import BandUNet, BandUNetConfig
 
 HOP = 768
@@ -117,9 +117,9 @@ def test_scan_equals_its_definition_and_gradient(forwards):
     assert torch.autograd.gradcheck(lambda *x: Scan.apply(*x, 0.9)[0], (g, gate, first))
 
 
-def test_mixed_is_one_matrix_applied_to_the_positions_of_every_frame():
+def test_an_exchange_is_one_matrix_applied_to_the_positions_of_every_frame():
     matrix, x = torch.randn(3, 4), torch.randn(2, 5, 4, 6)
-    assert (mixed(matrix, x) - torch.einsum("pq,bnqc->bnpc", matrix, x)).abs().max() < 1e-5
+    assert (exchanged(matrix, x) - torch.einsum("pq,bnqc->bnpc", matrix, x)).abs().max() < 1e-5
 
 
 def test_the_post_filter_adds_to_the_exponent_of_the_mask():

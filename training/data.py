@@ -104,7 +104,7 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
     speech, noise = stack("speech"), stack("noise")
     in_room = torch.tensor(["room" in item for item in items], device=device)
     room = stack("room", in_room.nonzero()[:, 0].tolist()) if in_room.any() else None
-    speech, clean, noise = coloured(speech, noise, in_room, room, mixtures, config)
+    speech, clean, noise = recorded(speech, noise, in_room, room, mixtures, config)
 
     def column(name: str) -> Tensor:
         values = [getattr(mixture, name) for mixture in mixtures]
@@ -122,7 +122,7 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
     return noisy, clean * gain, stack("bandwidth_hz")
 
 
-def coloured(
+def recorded(
     speech: Tensor,
     noise: Tensor,
     in_room: Tensor,
@@ -130,7 +130,7 @@ def coloured(
     mixtures: list[Mixture],
     config: MixtureConfig,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Rooms, tilts and band limits: speech, noise (B, T) -> speech, its target, and noise.
+    """What rooms and microphones do: speech, noise (B, T) -> speech, its target, and noise.
 
     `room` holds the responses of the rows that in_room (B,) marks. The target there is the direct
     sound with its early reflections. Only the rows that need a filter are transformed.

@@ -67,15 +67,12 @@ def disturbance(enhanced: Tensor, clean: Tensor) -> Tensor:
     difference = deg_loud - ref_loud
     audible = (difference.abs() - 0.25 * torch.minimum(deg_loud, ref_loud)).clamp(min=0)
     added = ((deg + 50) / (ref + 50)).pow(1.2)
-    added = (added * (added >= 3)).clamp(
-        max=12
-    )  # what was added disturbs more than what is missing
+    added = (added * (added >= 3)).clamp(max=12)  # disturbs more than what is missing
     scale = ((loudness.total_audible(ref) + 1e5) / 1e7).pow(0.04)
     total = 0
     for weight, error, p in ((0.1, audible, 2), (0.0309, audible * added, 1)):
         frames = (bark.weighted_norm(error + 1e-9, p) / scale).clamp(0.01, 45)
-        stretches = (
-            frames.unfold(1, min(20, frames.shape[1]), 10).pow(6).mean(2).pow(1 / 6)
-        )  # 320 ms
+        stretches = frames.unfold(1, min(20, frames.shape[1]), 10)  # of 320 ms
+        stretches = stretches.pow(6).mean(2).pow(1 / 6)
         total = total + weight * stretches.square().mean(1).sqrt()
     return total.sum() / len(clean)
