@@ -75,9 +75,10 @@ def test_chunks_of_the_published_models_are_their_whole(name, error_db):
     assert np.square(error).mean() < 10 ** (error_db / 10) * np.square(whole).mean()
 
 
-def test_the_published_model_keeps_a_voice_an_octave_higher():
+@pytest.mark.parametrize("name", ["band", "band-live"])
+def test_the_published_models_keep_a_voice_an_octave_higher(name):
     """The clean samples at twice their speed, as high as children speak: an error 12 dB below."""
-    model = denoiser.load(ROOT / "checkpoints/band", device="cpu")
+    model = denoiser.load(ROOT / "checkpoints" / name, device="cpu")
     for path in (ROOT / "samples/clean").glob("*.flac"):
         wave, rate = audio.read(path)
         high = audio.resample(wave, 2 * rate, rate)

@@ -59,7 +59,7 @@ class Recipe:
         return self.batch * self.mixture.segment / SAMPLE_RATE
 
 
-_LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.3)
+_LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 
 RECIPES = {
     "band": Recipe(BandUNetConfig()),
