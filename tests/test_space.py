@@ -167,7 +167,7 @@ def test_zero_gpu_is_borrowed_for_long_recordings_only(
     sf.write(tmp_path / "talk.wav", np.zeros(3 * 8000), 8000)
     assert app._arguments([]).device == "cpu"
     small = BandUNet(BandUNetConfig(channels=16)).eval()
-    page = app.build(models.Shelf(models.Loaded(small, "small"), "small"))
+    page = app.build(models.Shelf(models.Loaded(small, "small"), "small", tmp_path, "cpu"))
     (run,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
     *_, (result, _) = run(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)
     assert sf.info(result).frames == 3 * 8000
