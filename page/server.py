@@ -49,10 +49,12 @@ def _sweep(cache: Path) -> None:
     while True:
         time.sleep(SWEEP_SECONDS)
         old = time.time() - KEPT_SECONDS
-        for path in reversed(list(cache.rglob("*"))):  # what is in a folder comes before it
-            with contextlib.suppress(OSError):  # a visitor's Stop may be faster; or it is not empty
-                if path.stat().st_ctime < old:
-                    path.rmdir() if path.is_dir() else path.unlink()
+        for folder, folders, files in os.walk(cache, topdown=False):
+            for name in files + folders:
+                path = Path(folder, name)
+                with contextlib.suppress(OSError):  # a visitor's Stop may be faster; or not empty
+                    if path.stat().st_ctime < old:
+                        path.rmdir() if path.is_dir() else path.unlink()
 
 
 def warm_up(model) -> None:

@@ -35,7 +35,7 @@ def test_keys_alone_are_enough(page):
     assert before.get_attribute("aria-pressed") == "true"
     go_to("Copy link")
     page.keyboard.press("Enter")
-    page.get_by_text("Whoever opens it").wait_for()
+    page.get_by_text("Whoever opens this link").wait_for()
 
 
 @pytest.mark.parametrize("page", [{}, {"color_scheme": "dark"}], indirect=True)
