@@ -126,11 +126,11 @@ def test_strength_and_format_change_the_download_without_the_model(page, noisy, 
     np.testing.assert_array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent)
 
 
-@pytest.mark.parametrize("slow", [100], indirect=True)
+@pytest.mark.parametrize("slow", [60], indirect=True)
 def test_a_strength_chosen_during_the_run_is_that_of_everything(page, slow, noisy, tmp_path):
     upload(page, noisy)
     denoise(page)
-    page.get_by_text("s left").wait_for()
+    page.wait_for_timeout(1500)
     page.locator(".run input[type=range]").first.press("Home")
     wait_for_result(page)
     page.get_by_text("Almost nothing was removed").wait_for()
