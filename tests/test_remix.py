@@ -121,6 +121,14 @@ def test_another_recording_than_the_estimates_is_refused(files, tmp_path):
     assert not (tmp_path / "out.wav").exists()
 
 
+def test_damage_is_said_of_a_recording_that_becomes_mono(tmp_path):
+    writing.write(tmp_path / "whole.flac", speechlike(3, 2), RATE)
+    (tmp_path / "half.flac").write_bytes((tmp_path / "whole.flac").read_bytes()[:-9000])
+    said = []
+    to_mono(tmp_path / "half.flac", tmp_path / "mono.wav", notify=said.append)
+    assert said == ["half.flac is damaged or cut off: what could be read of it is kept."]
+
+
 @pytest.mark.parametrize(
     ("rate", "shape", "sentence"),
     [
