@@ -192,7 +192,10 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     def files() -> set[Path]:  # rglob fails where a folder is deleted meanwhile
         return {Path(folder, name) for folder, _, names in os.walk(cache) for name in names}
 
-    before = files()
+    def folders() -> set[str]:
+        return {folder for folder, _, _ in os.walk(cache)}
+
+    before, there = files(), folders()
 
     def kept() -> set[str]:
         return {path.name for path in files() - before}
@@ -206,6 +209,7 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     made |= {"report-100.json"}
     assert kept() == {"fleeting.wav"} | made
     until(lambda: not kept())
+    until(lambda: not folders() - there)
     page.get_by_role("button", name="Rain").click()
     denoise(page)
     wait_for_result(page)
