@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from denoiser.scan import scan
+
 
 class ConvNorm(nn.Module):
     """Convolution along frequency, (B, N, F, C_in) -> (B, N, F, C_out), and batch normalisation.
@@ -54,66 +56,6 @@ class ResidualBlock(nn.Module):
         return x + self.conv(x).relu_()
 
 
-class Scan(torch.autograd.Function):
-    """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, with a hand-written gradient.
-
-    Candidate g and gate are (B, N, P, C), a = ceiling * sigmoid(gate). The first channels, as many
-    as `initial` (B, P, C') has, run forwards from it with a ceiling of 1; the others run backwards
-    from zero, with h[n+1] in place of h[n-1]. Autograd would record every frame; here the opposite
-    recurrence of the gradient d, d[n] += a[n+1] d[n+1], yields all gradients at once. It computes
-    in 32 bit whatever the types outside, and returns h also as such for the next run's `initial`.
-    """
-
-    @staticmethod
-    def forward(ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float) -> tuple:
-        out, passes = torch.empty_like(candidate), []
-        for channels, order, last, most in _directions(candidate, initial, ceiling):
-            g = candidate[..., channels].to(initial.dtype).contiguous()
-            a = gate[..., channels].to(initial.dtype, copy=True).contiguous().sigmoid_().mul_(most)
-            h = torch.empty_like(g)
-            frames = (x.unbind(1)[::order] for x in (h, g, a))
-            for target, new, keep in zip(*frames, strict=True):
-                last = torch.lerp(new, last, keep, out=target)
-            out[..., channels] = h
-            passes += g, a, h
-        ctx.save_for_backward(initial, *passes)
-        ctx.ceiling = ceiling
-        ctx.mark_non_differentiable(passes[2])
-        return out, passes[2]
-
-    @staticmethod
-    def backward(ctx, grad: Tensor, _) -> tuple:
-        initial, *passes = ctx.saved_tensors
-        candidate_grad, gate_grad = torch.empty_like(grad), torch.empty_like(grad)
-        firsts = []
-        for channels, order, last, most in _directions(grad, initial, ctx.ceiling):
-            g, a, h, *passes = passes
-            d = grad[..., channels].to(initial.dtype, copy=True).contiguous()
-            late, keep = (x.unbind(1)[::-order] for x in (d, a))
-            for n in range(1, len(late)):
-                late[n].addcmul_(keep[n - 1], late[n - 1])
-            firsts.append(d[:, 0] * a[:, 0])
-            here, there = (slice(1, None), slice(-1)) if order == 1 else (slice(-1), slice(1, None))
-            change = torch.empty_like(h)  # h[n-1] - g[n], then the gradient of a, then of the gate
-            torch.sub(h[:, there], g[:, here], out=change[:, here])
-            edge = 0 if order == 1 else -1
-            torch.sub(last, g[:, edge], out=change[:, edge])
-            change.mul_(d).mul_(a)
-            gate_grad[..., channels] = change.addcmul_(change, a, value=-1 / most)
-            candidate_grad[..., channels] = d.addcmul_(d, a, value=-1)
-        return candidate_grad, gate_grad, firsts[0], None
-
-
-def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
-    """Channels, order in time, what lies before the first frame, and ceiling of each half."""
-    forwards = initial.shape[-1]
-    both = [(slice(forwards), 1, initial, 1.0)]
-    if forwards < like.shape[-1]:
-        size = (*initial.shape[:2], like.shape[-1] - forwards)
-        both.append((slice(forwards, None), -1, initial.new_zeros(size), ceiling))
-    return both
-
-
 class Recurrence(nn.Module):
     """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
 
@@ -134,8 +76,8 @@ class Recurrence(nn.Module):
 
     def forward(self, x: Tensor, initial: Tensor, keep: int) -> tuple[Tensor, Tensor]:
         """`initial` (B, P, forwards) precedes frame 0; returns also that after frame keep - 1."""
-        h, after = Scan.apply(self.candidate(x), self.gate(x), initial, self.ceiling)
-        return x + self.out(h), after[:, keep - 1]
+        h, carried = scan(self.candidate(x), self.gate(x), initial, self.ceiling, keep)
+        return x + self.out(h), carried
 
 
 def exchanged(matrix: Tensor, x: Tensor) -> Tensor:

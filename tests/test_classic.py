@@ -11,6 +11,7 @@ from denoiser import classic, denoise, writing
 from denoiser.classic import ClassicUNet, ClassicUNetConfig
 from training import data, drawing, objectives
 from training.config import RECIPES, MixtureConfig
+from training.store import Store
 from training.trainer import Trainer
 
 HOP = 255
@@ -130,6 +131,6 @@ def test_trimming_cuts_the_silent_ends_off(tmp_path):
         drawing.draw(replace(sources, noise=sources.clean), MixtureConfig(), 0, 0), noises=()
     )
     assert mixture.speech
-    store, config = data.Store(tmp_path / "cache"), MixtureConfig(segment=3 * 48000, trim=True)
-    heard = np.flatnonzero(data.load(mixture, store, config)["speech"])
+    store, config = Store(tmp_path / "cache"), MixtureConfig(segment=3 * 48000, trim=True)
+    heard = np.flatnonzero(data.load([mixture], store, config).speech[0])
     assert abs(np.ptp(heard) - 48000) < 0.1 * 48000

@@ -1,6 +1,5 @@
 """Mixtures are what their record says."""
 
-import itertools
 import math
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ import torch
 from denoiser import audio, writing
 from training import data, drawing
 from training.config import MixtureConfig
+from training.store import Excerpt, Store
 
 PLAIN = MixtureConfig(
     segment=64 * 768,
@@ -49,12 +49,11 @@ def sources(corpus):
 
 @pytest.fixture
 def store(tmp_path):
-    return data.Store(tmp_path / "cache")
+    return Store(tmp_path / "cache")
 
 
 def sound(mixtures, store, config):
-    items = [data.load(mixture, store, config) for mixture in mixtures]
-    return data.mix(items, mixtures, config, "cpu")
+    return data.mix(data.load(mixtures, store, config), mixtures, config)
 
 
 def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
@@ -148,21 +147,11 @@ def test_clipping_flattens_the_noisy_side_only(sources, store):
 
 
 def test_coloured_noise_falls_as_its_exponent_says():
-    rng = np.random.default_rng(0)
-    wave = data.coloured_noise(2.0, 2**16, rng)
+    generator = torch.Generator().manual_seed(0)
+    wave = data.coloured_noise(2.0, 2**16, generator)
     power = np.abs(np.fft.rfft(wave)) ** 2
     octaves = [power[2**k : 2 ** (k + 1)].mean() for k in range(4, 14)]
     assert np.diff(10 * np.log10(octaves)).mean() == pytest.approx(-6.02, abs=0.4)
-
-
-def test_batches_loaded_ahead_are_the_same_in_the_same_order(sources, store):
-    config, rows = MixtureConfig(segment=64 * 768), [range(0, 2), range(2, 4), range(4, 6)]
-    settings = (sources, config, store, 7)
-    plain = list(data.batches(*settings, iter(rows), "cpu"))
-    endless = data.batches(*settings, itertools.chain(rows, itertools.repeat(rows[0])), "cpu", 2)
-    for expected in plain:
-        assert all(torch.equal(*pair) for pair in zip(expected, next(endless), strict=True))
-    endless.close()
 
 
 def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
@@ -213,7 +202,8 @@ def test_a_faster_recording_is_higher_and_reaches_further_up(tmp_path, store):
     """A tone of 1 kHz at speed 1.25 is one of 1.25 kHz, and takes 1.25 times the recording."""
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000).astype(np.float32)
     writing.write(tmp_path / "tone.wav", tone[None], 48000)
-    piece, bandwidth = data._played(store, drawing.Excerpt(tmp_path / "tone.wav", 0.0, 1.25), 24000)
+    faster = Excerpt(tmp_path / "tone.wav", 0.0, 1.25)
+    (piece,), bandwidth = store.play([faster], 24000), store.bandwidth(faster)
     plain = store.read(tmp_path / "tone.wav", 0.0, 24000)[1]
     assert len(piece) == 24000
     assert np.argmax(np.abs(np.fft.rfft(piece * np.hanning(24000)))) * 2 == 1250

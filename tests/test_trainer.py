@@ -66,7 +66,8 @@ def test_the_model_and_its_critic_each_follow_their_own_loss():
         gradients = torch.autograd.grad(loss, values, retain_graph=True)
         for value, gradient in zip(values, gradients, strict=True):
             value.grad = gradient
-    other.update(1.0)
+    other.prepare(1.0)
+    other.update()
     torch.testing.assert_close(weights(trainer), weights(other))
     torch.testing.assert_close(list(trainer.critic.parameters()), judged)
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from denoiser.layers import Scan, exchanged
+from denoiser.layers import exchanged
+from denoiser.scan import scan
 from denoiser.unet import BandUNet, BandUNetConfig
 
 HOP = 768
@@ -102,7 +103,7 @@ def test_scan_equals_its_definition_and_gradient(forwards):
     """Three channels, the first two forwards, the last forwards too or backwards."""
     g, gate = (torch.randn(2, 5, 3, 3, dtype=torch.double, requires_grad=True) for _ in range(2))
     first = torch.rand(2, 3, forwards, dtype=torch.double, requires_grad=True)
-    h, memory = Scan.apply(g, gate, first, 0.9)
+    h, carried = scan(g, gate, first, 0.9, 4)
     past, future = first, torch.zeros(2, 3, 3 - forwards)
     ahead, behind = slice(forwards), slice(forwards, None)
     a = gate.sigmoid()
@@ -113,8 +114,8 @@ def test_scan_equals_its_definition_and_gradient(forwards):
     for n in reversed(range(5)):
         future = a[:, n, :, behind] * future + (1 - a[:, n, :, behind]) * g[:, n, :, behind]
         assert torch.allclose(h[:, n, :, behind], future, atol=1e-12)
-    assert torch.equal(memory, h[..., ahead])
-    assert torch.autograd.gradcheck(lambda *x: Scan.apply(*x, 0.9)[0], (g, gate, first))
+    assert torch.equal(carried, h[:, 3, :, ahead])
+    assert torch.autograd.gradcheck(lambda *x: scan(*x, 0.9, 5)[0], (g, gate, first))
 
 
 def test_an_exchange_is_one_matrix_applied_to_the_positions_of_every_frame():

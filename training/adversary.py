@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from training import perceptual
 
-ITEMS = 4  # of a batch are judged: all eight would cost a third of a step
+SHARE = 0.5  # of a batch is judged: all of it would cost a third of a step
 EXPONENT = 0.15  # of power: as the compressed loss hears magnitudes
 CRITIC_RATE = 2e-3
 
@@ -44,22 +44,26 @@ def adversarial(critic: Critic, enhanced: Tensor, clean: Tensor) -> tuple[Tensor
 
     Both come from one run of the critic: differentiate each by its own side's weights only.
     """
-    enhanced, clean = enhanced[:ITEMS], clean[:ITEMS]
-    speaks = perceptual.speaks(clean)
-    if not speaks.any():  # zeros that both sides can be differentiated by
-        nothing = enhanced.sum() * 0
-        return nothing, nothing + sum(weight.sum() for weight in critic.parameters()) * 0
-    enhanced, clean = enhanced[speaks, None], clean[speaks, None]
+    count = max(1, round(SHARE * len(clean)))
+    enhanced, clean = enhanced[:count], clean[:count]
+    speaks = perceptual.speaks(clean)[:, None, None, None]
+    enhanced, clean = (torch.where(speaks, power[:, None], 1.0) for power in (enhanced, clean))
     level = clean.mean((1, 2, 3), keepdim=True)
     enhanced, clean = ((power / level + 1e-6).pow(EXPONENT) for power in (enhanced, clean))
     std, mean = torch.std_mean(clean, (1, 2, 3), keepdim=True)
+    std = std.clamp(min=1e-3)
     outputs = critic(torch.cat([(picture - mean) / std for picture in (enhanced, clean)]))
     (*seen, fake), (*wanted, real) = zip(*(output.chunk(2) for output in outputs), strict=True)
+    weight = speaks / speaks.sum().clamp(min=1)  # a mean over those who speak
+
+    def judged(each: Tensor) -> Tensor:
+        return (each.mean((1, 2, 3), keepdim=True) * weight).sum()
+
     matching = sum(
-        (a - b.detach()).abs().mean() / b.detach().abs().mean()
+        judged((a - b.detach()).abs()) / judged(b.detach().abs()).clamp(min=1e-6)
         for a, b in zip(seen, wanted, strict=True)
     )
     return (
-        (fake - 1).square().mean() + matching,
-        (real - 1).square().mean() + fake.square().mean(),
+        judged((fake - 1).square()) + matching,
+        judged((real - 1).square()) + judged(fake.square()),
     )

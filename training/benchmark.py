@@ -10,6 +10,7 @@ import torch
 
 from training import data, drawing
 from training.config import Recipe
+from training.store import Store
 from training.trainer import Trainer
 
 WARM_UP, COUNTED = 4, 15  # steps
@@ -22,9 +23,9 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
     gradients, optimisers (with clipping and averaging).
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
-    store = data.Store(out.parent / "cache")
+    recordings = data.keep(Store(out.parent / "cache"), sources, device)
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
-    batches = data.batches(sources, recipe.mixture, store, recipe.seed, rows, device)
+    batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
 
     @contextmanager
     def timed(name: str):
@@ -43,7 +44,8 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
             with timed("gradients"):
                 trainer.backward(losses)
             with timed("optimisers"):
-                trainer.update(1.0)
+                trainer.prepare(1.0)
+                trainer.update()
     medians = {name: sorted(spent[WARM_UP:])[COUNTED // 2] for name, spent in times.items()}
     lines = [f"{name:10} {1000 * seconds:7.1f} ms" for name, seconds in medians.items()]
     return "\n".join([*lines, f"{recipe.seconds / medians['step']:.1f} s of audio a second"])

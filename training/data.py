@@ -1,114 +1,140 @@
 """Mixtures -> noisy and clean batches: drawn by `training.drawing`, then loaded, then mixed.
 
-`load` reads a mixture's samples, `mix` makes sound of a batch of them on any device.
+`load` brings the recordings of a batch together, `mix` makes of them what a microphone hears. Both
+work where the recordings are kept: on disk for a CPU (`training.store`), on a GPU for that
+(`training.resident`).
 """
 
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import librosa
-import numpy as np
-import soxr
 import torch
 from torch import Tensor
 
 from training.config import MixtureConfig
-from training.drawing import Excerpt, Mixture, Sources, draw
-from training.store import SAMPLE_RATE, Store
+from training.drawing import Mixture, Sources, draw
+from training.resident import Resident
+from training.store import RESPONSE, SAMPLE_RATE, Excerpt, Store
 
-RESPONSE = 48000  # samples of a room response that are used
+Recordings = Store | Resident
 
 
-def load(mixture: Mixture, store: Store, config: MixtureConfig) -> dict[str, np.ndarray]:
-    """The samples of a mixture: speech, noise (T,) float32, room response and its early part."""
-    length = config.segment
-    rng = np.random.default_rng((*mixture.seed, 1))
-    item = {"bandwidth_hz": np.float32(SAMPLE_RATE / 2), "speech": np.zeros(length, np.float32)}
-    if mixture.speech:
-        piece, bandwidth = _played(store, mixture.speech, length)
+@dataclass(frozen=True)
+class Material:
+    """What a batch of B mixtures of T samples is made of, on the recordings' device."""
+
+    speech: Tensor  # (B, T); zeros where nobody speaks
+    noise: Tensor  # (B, T), at any level
+    in_room: Tensor  # (B,) bool
+    rooms: Tensor  # (R, RESPONSE): the responses of the R rows in a room
+    bandwidth_hz: Tensor  # (B,): of the speech
+
+
+def keep(store: Store, sources: Sources, device: torch.device) -> Recordings:
+    """The recordings where batches are to be made: all on a GPU, for others on disk."""
+    if device.type != "cuda":
+        return store
+    return Resident(store, [*sources.clean, *sources.noise, *sources.rooms], device)
+
+
+def load(mixtures: Sequence[Mixture], recordings: Recordings, config: MixtureConfig) -> Material:
+    """The recordings of a batch: played, repeated to fill a segment, added up."""
+    length, device = config.segment, recordings.device
+    speech, noise = (torch.zeros(len(mixtures), length, device=device) for _ in range(2))
+    spoken = [(row, m) for row, m in enumerate(mixtures) if m.speech]
+    pieces = recordings.play([m.speech for _, m in spoken], length)
+    for (row, m), piece in zip(spoken, pieces, strict=True):
         if config.trim:
-            piece, _ = librosa.effects.trim(piece)
-        start = rng.integers(length - len(piece) + 1)
-        item["speech"][start : start + len(piece)] = piece
-        if bandwidth < mixture.band_limit_hz:
-            item["bandwidth_hz"] = np.float32(bandwidth)
-    noise = np.zeros(length, np.float32)
-    for excerpt, gain_db in mixture.noises:
-        noise += _unit(_fill(_played(store, excerpt, length)[0], length)) * 10 ** (gain_db / 20)
-    if mixture.babble:
-        voices = [_fill(_played(store, excerpt, length)[0], length) for excerpt in mixture.babble]
-        noise += _unit(sum(_unit(voice) for voice in voices))
+            piece = torch.from_numpy(librosa.effects.trim(piece.cpu().numpy())[0]).to(device)
+        start = int(m.place * (length - len(piece) + 1))
+        speech[row, start : start + len(piece)] = piece
+    noises = [(row, *each) for row, m in enumerate(mixtures) for each in m.noises]
+    played = _filled(recordings, [excerpt for _, excerpt, _ in noises], length)
+    for (row, _, gain_db), wave in zip(noises, played, strict=True):
+        noise[row].add_(wave, alpha=10 ** (gain_db / 20))
+    for row, m in enumerate(mixtures):
+        if m.colour is not None or m.hum_hz:
+            noise[row] += synthetic_noise(m, length, device)
+        if m.babble:
+            noise[row] += unit(sum(_filled(recordings, m.babble, length)))
+    return Material(speech, noise, *_rooms(mixtures, recordings), _bandwidths(mixtures, recordings))
+
+
+def _filled(recordings: Recordings, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
+    """Excerpts as waves (length,) of the same power; one that is too short is repeated."""
+    waves = [_repeated(piece, length) for piece in recordings.play(excerpts, length)]
+    return list(unit(torch.stack(waves))) if waves else []
+
+
+def _repeated(piece: Tensor, length: int) -> Tensor:
+    times = math.ceil(length / max(len(piece), 1))
+    return piece.repeat(times)[:length] if len(piece) else piece.new_zeros(length)
+
+
+def _rooms(mixtures: Sequence[Mixture], recordings: Recordings) -> tuple[Tensor, Tensor]:
+    rooms = [recordings.room(m.room) if m.room and m.speech else None for m in mixtures]
+    responses = [room for room in rooms if room is not None]
+    in_room = torch.tensor([room is not None for room in rooms], device=recordings.device)
+    nothing = torch.zeros(0, RESPONSE, device=recordings.device)
+    return in_room, torch.stack(responses) if responses else nothing
+
+
+def _bandwidths(mixtures: Sequence[Mixture], recordings: Recordings) -> Tensor:
+    """Of the speech as it is played (B,); all, where a mixture is limited further down."""
+    whole, result = SAMPLE_RATE / 2, []
+    for m in mixtures:
+        played = recordings.bandwidth(m.speech) if m.speech else whole
+        result.append(played if played < m.band_limit_hz else whole)
+    return torch.tensor(result, dtype=torch.float32, device=recordings.device)
+
+
+def unit(waves: Tensor) -> Tensor:
+    """Waves (..., T) at a mean square of 1; silence stays silent."""
+    return waves / (waves.square().mean(-1, keepdim=True).sqrt() + 1e-6)
+
+
+def synthetic_noise(mixture: Mixture, length: int, device) -> Tensor:
+    """Coloured noise and hum of a mixture (length,), as loud as its recorded noise; or zeros."""
+    wave = torch.zeros(length, device=device)
+    generator = torch.Generator(device).manual_seed(mixture.seed[0] << 32 | mixture.seed[1])
     if mixture.colour is not None:
-        noise += _unit(coloured_noise(mixture.colour, length, rng))
+        wave += unit(coloured_noise(mixture.colour, length, generator))
     if mixture.hum_hz:
-        noise += _unit(hum(mixture.hum_hz, length, rng)) * 10 ** (rng.uniform(-10, 5) / 20)
-    item["noise"] = noise
-    if mixture.room and mixture.speech:
-        response = store.read(mixture.room, 0.0, 2 * RESPONSE)[0]
-        if response.any():
-            item["room"] = room_response(response)
-    return item
+        wave += unit(hum(mixture.hum_hz, length, generator)) * 10 ** (mixture.hum_db / 20)
+    return wave
 
 
-def _played(store: Store, excerpt: Excerpt, length: int) -> tuple[np.ndarray, float]:
-    """Up to `length` samples of an excerpt at its speed, and the bandwidth they have then."""
-    path, share, speed = excerpt
-    piece, bandwidth = store.read(path, share, math.ceil(length * speed))
-    if speed != 1 and len(piece):
-        piece = soxr.resample(piece, speed, 1.0)[:length]
-    return piece, bandwidth * speed
-
-
-def _fill(piece: np.ndarray, length: int) -> np.ndarray:
-    """Repeat a recording that is too short."""
-    return np.resize(piece, length) if len(piece) else np.zeros(length, np.float32)
-
-
-def _unit(wave: np.ndarray) -> np.ndarray:
-    return wave / (np.sqrt(np.mean(np.square(wave))) + 1e-6)
-
-
-def coloured_noise(exponent: float, length: int, rng: np.random.Generator) -> np.ndarray:
+def coloured_noise(exponent: float, length: int, generator: torch.Generator) -> Tensor:
     """Gaussian noise whose power falls with frequency to the power of `exponent`."""
-    bins = length // 2 + 1
-    spectrum = rng.standard_normal((bins, 2)).astype(np.float32).view(np.complex64)[:, 0]
-    return np.fft.irfft(spectrum * np.arange(1, bins + 1) ** (-exponent / 2), length)
+    device, bins = generator.device, length // 2 + 1
+    spectrum = torch.randn(bins, 2, generator=generator, device=device)
+    spectrum *= torch.arange(1, bins + 1, device=device)[:, None] ** (-exponent / 2)
+    return torch.fft.irfft(torch.view_as_complex(spectrum), length)
 
 
-def hum(fundamental_hz: float, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Mains hum: up to 19 harmonics, falling, with phases of their own."""
-    cycles = np.arange(length) * (2 * np.pi * fundamental_hz * rng.uniform(0.995, 1.005))
-    harmonics = range(1, rng.integers(4, 21))
-    return sum(
-        rng.random() / k**0.7 * np.sin(k * cycles / SAMPLE_RATE + rng.uniform(0, 2 * np.pi))
-        for k in harmonics
-    )
+def hum(fundamental_hz: float, length: int, generator: torch.Generator) -> Tensor:
+    """Mains hum: 4 to 20 harmonics, falling, with phases of their own; the mains waver by 0.5 %."""
+    device, most = generator.device, 20
+    random = torch.rand(3, most, generator=generator, device=device)
+    order = torch.arange(1, most + 1, device=device)
+    sounding = order <= 4 + (most - 3) * random[2, 0]
+    level = random[0] * sounding / order**0.7
+    seconds = torch.arange(length, device=device) / SAMPLE_RATE
+    cycles = seconds * (fundamental_hz * (0.995 + 0.01 * random[2, 1])) * order[:, None]
+    return level @ (2 * math.pi * (cycles + random[1, :, None])).sin()
 
 
-def room_response(response: np.ndarray) -> np.ndarray:
-    """A recorded impulse response -> (RESPONSE,), beginning at the direct sound, which is 1."""
-    peak = int(np.argmax(np.abs(response)))
-    response = response[peak : peak + RESPONSE] / response[peak]
-    return np.pad(response, (0, RESPONSE - len(response))).astype(np.float32)
-
-
-def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, device) -> tuple:
-    """Loaded items -> noisy and clean (B, T), and bandwidth_hz (B,), on `device`."""
-
-    def stack(name: str, rows: list[int] | None = None) -> Tensor:
-        chosen = items if rows is None else [items[row] for row in rows]
-        return torch.from_numpy(np.stack([item[name] for item in chosen])).to(device)
-
-    speech, noise = stack("speech"), stack("noise")
-    in_room = torch.tensor(["room" in item for item in items], device=device)
-    room = stack("room", in_room.nonzero()[:, 0].tolist()) if in_room.any() else None
-    speech, clean, noise = recorded(speech, noise, in_room, room, mixtures, config)
+def mix(material: Material, mixtures: Sequence[Mixture], config: MixtureConfig) -> tuple:
+    """-> noisy and clean (B, T), and bandwidth_hz (B,), on the material's device."""
+    speech, clean, noise = recorded(material, mixtures, config)
 
     def column(name: str) -> Tensor:
         values = [getattr(mixture, name) for mixture in mixtures]
-        return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
+        return torch.tensor(values, dtype=torch.float32, device=speech.device)[:, None]
 
     level, noise_level = active_rms(speech), noise.square().mean(1, keepdim=True).sqrt()
     gain = torch.where(level > 0, level, 1) * 10 ** (-column("snr_db") / 20)
@@ -119,22 +145,20 @@ def mix(items: list[dict], mixtures: list[Mixture], config: MixtureConfig, devic
     gain = gain.minimum(0.99 / (noisy.abs().amax(1, keepdim=True) + 1e-9))  # as a recorder would
     threshold = noisy.abs().amax(1, keepdim=True) * column("clip") * gain
     noisy = (noisy * gain).maximum(-threshold).minimum(threshold)
-    return noisy, clean * gain, stack("bandwidth_hz")
+    return noisy, clean * gain, material.bandwidth_hz
 
 
 def recorded(
-    speech: Tensor,
-    noise: Tensor,
-    in_room: Tensor,
-    room: Tensor | None,
-    mixtures: list[Mixture],
-    config: MixtureConfig,
+    material: Material, mixtures: Sequence[Mixture], config: MixtureConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What rooms and microphones do: speech, noise (B, T) -> speech, its target, and noise.
+    """What rooms and microphones do: -> speech, its target and noise (B, T).
 
-    `room` holds the responses of the rows that in_room (B,) marks. The target there is the direct
-    sound with its early reflections. Only the rows that need a filter are transformed.
+    The target in a room is the direct sound with its early reflections. Only the rows that need a
+    filter are transformed.
     """
+    speech, noise, in_room, room = (
+        material.speech, material.noise, material.in_room, material.rooms
+    )  # fmt: skip
     device, length = speech.device, config.segment
     limits = torch.tensor([m.band_limit_hz for m in mixtures], device=device)
     tilts = torch.tensor([m.tilts_db for m in mixtures], device=device)
@@ -143,7 +167,7 @@ def recorded(
     noise[rows] = filtered(noise[rows], equaliser(tilts[rows, 1], limits[rows], length))
     rows = (limited | (tilts[:, 0] != 0) | in_room).nonzero()[:, 0]
     clean, response = speech.clone(), equaliser(tilts[rows, 0], limits[rows], length)
-    if room is not None:
+    if len(room):
         early = room.clone()
         early[:, round(config.early_seconds * SAMPLE_RATE) :] = 0
         dry = response[in_room[rows]] * torch.fft.rfft(early, length)
@@ -190,28 +214,31 @@ def equaliser(tilt_db: Tensor, limit_hz: Tensor, length: int) -> Tensor:
 def batches(
     sources: Sources,
     config: MixtureConfig,
-    store: Store,
+    recordings: Recordings,
     seed: int,
     indices: Iterator[Sequence[int]],
-    device,
-    ahead: int = 0,
 ) -> Iterator[tuple]:
-    """Item indices of each batch -> (noisy, clean, bandwidth_hz), mixed on `device`.
-
-    `ahead` batches are loaded by threads while one is learnt from: for a GPU. On a CPU, whose
-    cores are busy with learning, 0 loads each when it is asked for.
-    """
-
-    def loaded(batch: Sequence[int]) -> tuple[list, list]:
+    """Item indices of each batch -> (noisy, clean, bandwidth_hz), where the recordings are."""
+    for batch in indices:
         drawn = [draw(sources, config, seed, index) for index in batch]
-        return [load(mixture, store, config) for mixture in drawn], drawn
+        yield mix(load(drawn, recordings, config), drawn, config)
 
-    if not ahead:
-        for batch in indices:
-            yield mix(*loaded(batch), config, device)
-        return
-    with ThreadPoolExecutor(ahead) as pool:
-        waiting = deque(pool.submit(loaded, next(indices)) for _ in range(ahead))
+
+def ahead(batches: Iterator[tuple]) -> Iterator[tuple]:
+    """The same batches, two of them made by a thread on the GPU while one is learnt from."""
+    stream = torch.cuda.Stream()
+
+    def make() -> tuple:
+        with torch.cuda.stream(stream):
+            batch = next(batches)
+            stream.synchronize()
+        return batch
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = deque(pool.submit(make) for _ in range(2))
         while True:
-            waiting.append(pool.submit(loaded, next(indices)))
-            yield mix(*waiting.popleft().result(), config, device)
+            waiting.append(pool.submit(make))
+            batch = waiting.popleft().result()
+            for tensor in batch:  # its memory may be used again only when this stream is done
+                tensor.record_stream(torch.cuda.current_stream())
+            yield batch

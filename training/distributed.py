@@ -21,9 +21,14 @@ def start(device: torch.device) -> tuple[int, int, torch.device]:
     return dist.get_rank(), dist.get_world_size(), device
 
 
+def together() -> bool:
+    """Whether there are other ranks."""
+    return dist.is_initialized()
+
+
 def average(tensors: list[Tensor]) -> None:
     """Replace each tensor by its mean over the ranks, in one message."""
-    if not dist.is_initialized():
+    if not together():
         return
     message = torch.cat([tensor.flatten().float() for tensor in tensors])
     dist.all_reduce(message)
@@ -36,6 +41,8 @@ def average(tensors: list[Tensor]) -> None:
 
 def mean(value: float, device: torch.device) -> float:
     """The mean of a number over the ranks, whose clocks differ."""
+    if not together():
+        return value
     message = torch.tensor([value], device=device)
     average([message])
     return float(message)
@@ -43,7 +50,7 @@ def mean(value: float, device: torch.device) -> float:
 
 def agree(values: tuple[bool, ...], device: torch.device) -> list[bool]:
     """Each value true on every rank as soon as it is true on one."""
-    if not dist.is_initialized():
+    if not together():
         return list(values)
     flags = torch.tensor(values, dtype=torch.float32, device=device)
     dist.all_reduce(flags, dist.ReduceOp.MAX)
@@ -52,5 +59,5 @@ def agree(values: tuple[bool, ...], device: torch.device) -> list[bool]:
 
 def stop() -> None:
     """Leave the group."""
-    if dist.is_initialized():
+    if together():
         dist.destroy_process_group()

@@ -8,21 +8,12 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from denoiser import audio
 from training.config import MixtureConfig
-from training.store import SAMPLE_RATE
-
-
-class Excerpt(NamedTuple):
-    """A piece of a recording."""
-
-    path: Path
-    share: float  # of the way through what there is to choose from
-    speed: float = 1.0  # at which it is played: pitch and tempo change together
+from training.store import SAMPLE_RATE, Excerpt
 
 
 @dataclass(frozen=True)
@@ -41,6 +32,8 @@ class Mixture:
     tilts_db: tuple[float, float]  # of speech and noise, from 100 Hz to 10 kHz
     band_limit_hz: float
     clip: float  # threshold as a share of the peak; 1 leaves it alone
+    place: float  # of speech shorter than the segment: the share of the silence before it
+    hum_db: float  # level of the hum
 
 
 @dataclass(frozen=True)
@@ -123,4 +116,6 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
         if happens(config.band_limit)
         else SAMPLE_RATE / 2,
         clip=rng.uniform(*config.clip_share) if happens(config.clip) else 1.0,
+        place=rng.random(),
+        hum_db=rng.uniform(-10, 5),
     )

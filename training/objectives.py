@@ -98,8 +98,8 @@ def distortion(enhanced: Tensor, clean: Tensor) -> Tensor:
     """
     error, power = ((enhanced - clean).square().mean(1), clean.square().mean(1))
     speaks = power > perceptual.SILENT
-    ratio = error[speaks] / power[speaks] + 1e-3
-    return 10 * ratio.log10().sum() / len(clean)
+    ratio = error / torch.where(speaks, power, 1.0) + 1e-3
+    return 10 * torch.where(speaks, ratio.log10(), 0.0).mean()
 
 
 def audible_bins(spectrum: Tensor, bandwidth_hz: Tensor, sample_rate: int) -> Tensor:

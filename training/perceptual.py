@@ -13,7 +13,7 @@ from scipy.signal import butter, freqz
 from torch import Tensor
 from torch.nn import functional as F
 from torch_pesq.bark import BarkScale
-from torch_pesq.loudness import Loudness
+from torch_pesq.loudness import Loudness, Sl_16k
 
 BINS = 256  # 0 to 8 kHz in steps of 31.25 Hz
 LEVEL = 1e7  # mean square that PESQ brings both recordings to, from 325 to 3250 Hz
@@ -53,9 +53,8 @@ def disturbance(enhanced: Tensor, clean: Tensor) -> Tensor:
         return bark(F.pad(power[..., 1:], (1, 1)))
 
     judged = speaks(clean)
-    if not judged.any():
-        return enhanced.new_zeros(())
-    deg, ref = excitation(enhanced[judged]), excitation(clean[judged])
+    enhanced, clean = (torch.where(judged[:, None, None], x, 1.0) for x in (enhanced, clean))
+    deg, ref = excitation(enhanced), excitation(clean)
     silent = loudness.total_audible(ref, 1e2) < 1e7
     ratio = loudness.time_avg_audible(deg, silent) + 1000
     ratio = ratio / (loudness.time_avg_audible(ref, silent) + 1000)
@@ -63,7 +62,7 @@ def disturbance(enhanced: Tensor, clean: Tensor) -> Tensor:
     gain = (loudness.total_audible(ref) + 5e3) / (loudness.total_audible(deg) + 5e3)
     gain = torch.cat((gain[:, :1], 0.8 * gain[:, 1:] + 0.2 * gain[:, :-1]), 1).clamp(3e-4, 5)
     deg = deg * gain[..., None]  # and so is a change of loudness
-    deg_loud, ref_loud = loudness(deg), loudness(ref)
+    deg_loud, ref_loud = (_sones(power, loudness) for power in (deg, ref))
     difference = deg_loud - ref_loud
     audible = (difference.abs() - 0.25 * torch.minimum(deg_loud, ref_loud)).clamp(min=0)
     added = ((deg + 50) / (ref + 50)).pow(1.2)
@@ -75,4 +74,12 @@ def disturbance(enhanced: Tensor, clean: Tensor) -> Tensor:
         stretches = frames.unfold(1, min(20, frames.shape[1]), 10)  # of 320 ms
         stretches = stretches.pow(6).mean(2).pow(1 / 6)
         total = total + weight * stretches.square().mean(1).sqrt()
-    return total.sum() / len(clean)
+    return torch.where(judged, total, 0.0).mean()
+
+
+def _sones(power: Tensor, loudness: Loudness) -> Tensor:
+    """torch-pesq's loudness of Bark bands (B, N, 49), with nothing for a GPU to wait for."""
+    threshold = loudness.threshs
+    sones = (0.5 + 0.5 * power / threshold) ** loudness.exp - 1
+    sones = (2 * threshold) ** loudness.exp * torch.where(power > threshold, sones, 0.0)
+    return sones * Sl_16k

@@ -2,16 +2,31 @@
 
 import hashlib
 import itertools
+import math
 import os
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import soxr
+import torch
+from torch import Tensor
 
 from denoiser import audio
 
 SAMPLE_RATE = 48000
+RESPONSE = 48000  # samples of a room response that are used
+
+
+class Excerpt(NamedTuple):
+    """A piece of a recording."""
+
+    path: Path
+    share: float  # of the way through what there is to choose from
+    speed: float = 1.0  # at which it is played: pitch and tempo change together
 
 
 class Store:
@@ -22,13 +37,34 @@ class Store:
     that cannot be read is named once and then counts as a recording without samples.
     """
 
+    device = torch.device("cpu")
+
     def __init__(self, folder: Path):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    def play(self, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
+        """Up to `length` samples of each excerpt at its speed."""
+        pieces = []
+        for path, share, speed in excerpts:
+            piece, _ = self.read(path, share, math.ceil(length * speed))
+            if speed != 1 and len(piece):
+                piece = soxr.resample(piece, speed, 1.0)[:length]
+            pieces.append(torch.from_numpy(piece))
+        return pieces
+
+    def bandwidth(self, excerpt: Excerpt) -> float:
+        """In Hz, as the excerpt is played."""
+        return self.read(excerpt.path, 0, 0)[1] * excerpt.speed
+
+    def room(self, path: Path) -> Tensor | None:
+        """A room response (RESPONSE,); None where the file holds none."""
+        response, _ = self.read(path, 0.0, 2 * RESPONSE)
+        return torch.from_numpy(room_response(response)) if response.any() else None
+
     def read(self, path: Path, share: float, length: int) -> tuple[np.ndarray, int]:
         """Up to `length` samples of `path` (float32), `share` of the way in, and its bandwidth."""
-        with open(self._decoded(path), "rb") as file:
+        with open(self.file(path), "rb") as file:
             bandwidth = int.from_bytes(file.read(4), "little")
             samples = (os.fstat(file.fileno()).st_size - 4) // 2
             start = int(share * max(samples - length, 0))
@@ -36,7 +72,8 @@ class Store:
             piece = np.frombuffer(file.read(2 * length), np.int16)
         return piece.astype(np.float32) / 32768, bandwidth
 
-    def _decoded(self, path: Path) -> Path:
+    def file(self, path: Path) -> Path:
+        """The decoded recording, made where it is not there yet."""
         stat = path.stat()
         identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
         cached = self.folder / f"{hashlib.sha1(identity.encode()).hexdigest()}.s16"
@@ -87,3 +124,10 @@ def bandwidth_hz(wave: np.ndarray) -> int:
     floor = power[(hz > 1000) & (hz < 4000)].mean() * 10**-4.5
     edge = int(hz[np.flatnonzero(power > floor)[-1]]) if (power > floor).any() else 0
     return SAMPLE_RATE // 2 if edge > 19500 else max(edge, 3000)
+
+
+def room_response(response: np.ndarray) -> np.ndarray:
+    """A recorded impulse response -> (RESPONSE,), beginning at the direct sound, which is 1."""
+    peak = int(np.argmax(np.abs(response)))
+    response = response[peak : peak + RESPONSE] / response[peak]
+    return np.pad(response, (0, RESPONSE - len(response))).astype(np.float32)

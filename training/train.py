@@ -8,7 +8,6 @@ resumed, or spread over ranks by torchrun, hears the same ones in the same order
 import argparse
 import itertools
 import math
-import os
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from training import data, distributed, drawing
 from training.benchmark import benchmark
 from training.config import RECIPES, Recipe
 from training.progress import Progress, summary
+from training.store import Store
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
@@ -58,8 +58,9 @@ def train(
         raise checkpoint.CheckpointError(
             f"The run has had {progress.minutes:.0f} minutes, {trainer.step} steps: ask for more."
         )
-    store = data.Store(out.parent / "cache")
+    store = Store(out.parent / "cache")
     batches = _batches(trainer, sources[0], store, pairs, rank, world)
+    progress.begun = time.monotonic()  # what comes before is no training
     if rank == 0:
         if new:
             print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
@@ -117,7 +118,7 @@ def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None
 def _batches(
     trainer: Trainer,
     sources: drawing.Sources,
-    store: data.Store,
+    store: Store,
     pairs: int | None,
     rank: int,
     world: int,
@@ -132,8 +133,11 @@ def _batches(
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch)[rank::world] for n in steps)
     if pairs:
         rows = ([index % pairs for index in row] for row in rows)
-    ahead = 0 if device.type == "cpu" else os.cpu_count()
-    return data.batches(sources, recipe.mixture, store, recipe.seed, rows, device, ahead)
+    recordings = data.keep(store, sources, device)
+    batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
+    if device.type == "cuda":
+        return data.ahead(batches)
+    return (tuple(tensor.to(device) for tensor in batch) for batch in batches)
 
 
 def _stop_on_signal() -> list:
@@ -219,6 +223,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "what that one heard; --resume keeps the run's own (default: %(default)s)",
     )
     parser.add_argument(
+        "--batch",
+        type=_count,
+        metavar="N",
+        help="segments a step: the recipes' 8 suit a core, 32 to 64 a GPU",
+    )
+    parser.add_argument(
         "--keep",
         action="store_true",
         help="keep a copy of the weights at every validation, for training.average",
@@ -234,6 +244,8 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _arguments(argv)
     recipe = replace(RECIPES[options.recipe], seed=options.seed)
+    if options.batch:
+        recipe = replace(recipe, batch=options.batch)
     keep_freed_memory()
     try:
         device = checkpoint.pick_device(options.device)

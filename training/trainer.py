@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 
 from denoiser import checkpoint
+from denoiser.layers import Mixer, Recurrence, ResidualBlock
+from denoiser.unet import BandUNet
 from training import distributed
 from training.adversary import CRITIC_RATE, Critic
 from training.config import Recipe
+from training.growth import adopted
+from training.muon import Muon
 from training.objectives import OBJECTIVES
+from training.recorded import Recorded
 
 
 def keep_freed_memory() -> None:
@@ -36,26 +41,12 @@ def precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=able)
 
 
-def grown(own: Tensor, theirs: Tensor) -> Tensor | None:
-    """`theirs` as a corner of `own`, whose other columns are cut off from its rows.
-
-    None where it does not fit.
-    """
-    if own.ndim != theirs.ndim or any(a < b for a, b in zip(own.shape, theirs.shape, strict=True)):
-        return None
-    corner = tuple(slice(size) for size in theirs.shape)
-    result = own.clone()
-    if own.ndim == 2:
-        result[: len(theirs)] = 0
-    result[corner] = theirs
-    return result
-
-
 class Trainer:
     """All that changes during a run: weights, their moving average, optimisers, step."""
 
     def __init__(self, recipe: Recipe, device: torch.device):
         torch.manual_seed(recipe.seed)
+        on_gpu = device.type == "cuda"
         self.recipe, self.device, self.step = recipe, device, 0
         self.model = checkpoint.build(recipe.model).to(device).train()
         self.objective = OBJECTIVES[type(self.model)]
@@ -66,36 +57,56 @@ class Trainer:
         parameters = list(self.model.parameters())
         matrices = [p for p in parameters if p.ndim == 2]
         rest = [p for p in parameters if p.ndim != 2]
+        rate = torch.zeros((), device=device) if on_gpu else 0.0  # a recorded step reads it
         self.optimisers = {
-            "muon": torch.optim.Muon(matrices, weight_decay=0, adjust_lr_fn="match_rms_adamw"),
-            "adamw": torch.optim.AdamW(rest, weight_decay=0),
+            "muon": Muon(matrices, rate),
+            "adamw": torch.optim.AdamW(rest, rate, weight_decay=0, capturable=on_gpu),
         }
         if self.critic:
-            weights = self.critic.parameters()
-            self.optimisers["adam"] = torch.optim.Adam(weights, CRITIC_RATE, betas=(0.5, 0.99))
+            self.optimisers["adam"] = torch.optim.Adam(
+                self.critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99), capturable=on_gpu
+            )
+        self.share = torch.zeros((), device=device)  # of the weights in their average, a step
+        self._learn = self._learned
+        if on_gpu:
+            torch.set_float32_matmul_precision("high")
+            torch.backends.cudnn.benchmark = True
+        if on_gpu and isinstance(self.model, BandUNet) and not distributed.together():
+            for module in self.model.modules():
+                if isinstance(module, ResidualBlock | Recurrence | Mixer):
+                    module.compile(dynamic=False)
+            self._learn = Recorded(self._learned)
 
     def adopt(self, other: torch.nn.Module) -> list[str]:
-        """Start from another model's weights; returns the names of those that it has not.
-
-        Where this model has more channels, blocks or, if causal, memories, the other's weights are
-        a corner of its own, and what is new does not reach what they compute: before the first step
-        both models do the same. (More memories of one that is not causal would change which of them
-        run backwards; wider bottlenecks and more positions shift what is laid side by side.)
-        """
-        theirs = other.state_dict()
+        """Start from another model's weights; returns the names of those that it has not."""
+        fits = adopted(self.model, other)
         for model in (self.model, self.average):
-            own = model.state_dict()
-            fits = {k: grown(own[k], v) for k, v in theirs.items() if k in own}
-            fits = {k: v for k, v in fits.items() if v is not None}
-            model.load_state_dict(own | fits)
-        return [name for name in own if name not in fits]
+            model.load_state_dict(model.state_dict() | fits)
+        return [name for name in self.model.state_dict() if name not in fits]
 
     def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
+        self.prepare(rate)
+        return self._learn(noisy, clean, bandwidth_hz)
+
+    def _learned(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
         losses = self.losses(noisy, clean, bandwidth_hz)
         self.backward(losses)
-        self.update(rate)
+        self.update()
         return {name: value.detach() for name, value in losses.items()}
+
+    def prepare(self, rate: float) -> None:
+        """Count a step, and set the rates with which `update` will take it."""
+        self.step += 1
+        rate *= self.recipe.learning_rate * min(1.0, self.step / self.recipe.warmup_steps)
+        for name, optimiser in self.optimisers.items():
+            if name != "adam":  # the critic's keeps its own rate
+                for group in optimiser.param_groups:
+                    if isinstance(group["lr"], Tensor):
+                        group["lr"].fill_(rate)
+                    else:
+                        group["lr"] = rate
+        self.share.fill_(max(1 - self.recipe.ema, 10 / (self.step + 10)))  # early on, a larger one
 
     def losses(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
         """What the model makes of a batch, and how far it is from what it should."""
@@ -111,23 +122,18 @@ class Trainer:
             loss = loss + self.recipe.adversarial * losses["adversarial"]
         loss.backward(inputs=list(self.model.parameters()))
 
-    def update(self, rate: float) -> None:
+    def update(self) -> None:
         """Average gradients over ranks, clip the model's, step all optimisers, move the average."""
         parameters = list(self.model.parameters())
         judged = list(self.critic.parameters()) if self.critic else []
         distributed.average([p.grad for p in parameters + judged])
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_gradient)
-        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        for name, optimiser in self.optimisers.items():
-            if name != "adam":  # the critic's keeps its own rate
-                for group in optimiser.param_groups:
-                    group["lr"] = self.recipe.learning_rate * warm * rate
+        for optimiser in self.optimisers.values():
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        decay = min(self.recipe.ema, self.step / (self.step + 10))  # early on, a shorter average
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), parameters, 1 - decay)
+            for own, current in zip(self.average.parameters(), parameters, strict=True):
+                own.lerp_(current, self.share)
 
     def settle(self) -> None:
         """Bring the ranks' batch statistics together and give them to the averaged model."""

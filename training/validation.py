@@ -31,8 +31,9 @@ def validate_model(trainer: Trainer, held_out: drawing.Sources, store: Store) ->
         mixture = drawing.draw(held_out, recipe.mixture, seed=0, index=index)
         if mixture.speech is None or math.isinf(mixture.snr_db):
             continue
-        item = data.load(mixture, store, recipe.mixture)
-        batch = data.mix([item], [mixture], recipe.mixture, trainer.device)
+        material = data.load([mixture], store, recipe.mixture)
+        batch = data.mix(material, [mixture], recipe.mixture)
+        batch = [tensor.to(trainer.device) for tensor in batch]
         with torch.no_grad():
             for name, value in trainer.objective(model, *batch).items():
                 results[name].append(float(value))
