@@ -101,4 +101,4 @@ class Mixer(nn.Module):
         nn.init.zeros_(self.value.norm.weight)  # a fresh block changes nothing
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.gate(x).sigmoid() * exchanged(self.matrix, self.value(x))
+        return torch.addcmul(x, self.gate(x).sigmoid_(), exchanged(self.matrix, self.value(x)))

@@ -3,8 +3,12 @@
 Shapes: B recordings, N frames, P positions, C channels.
 """
 
+import importlib.util
+
 import torch
 from torch import Tensor
+
+KERNELS = importlib.util.find_spec("triton") is not None  # comes with PyTorch for CUDA on Linux
 
 
 def scan(
@@ -16,10 +20,11 @@ def scan(
     as `initial` (B, P, C') has, run forwards from it with a ceiling of 1; the others run backwards
     from zero, with h[n+1] in place of h[n-1]. It computes in 32 bit whatever the types outside.
     Returns h (B, N, P, C), and of the forward channels that of frame keep - 1 (B, P, C'), in the
-    type of `initial`, for the next run.
+    type of `initial`, for the next run. Training on a GPU has a kernel for it; enhancing does
+    without, because kernels are compiled where they run, and not every host has a C compiler.
     """
-    if candidate.is_cuda:
-        from denoiser import scan_cuda  # its compiler comes with PyTorch for CUDA only
+    if KERNELS and candidate.is_cuda and candidate.requires_grad:
+        from denoiser import scan_cuda  # slow to import, and used for training only
 
         return scan_cuda.scan(candidate, gate, initial, ceiling, keep)
     return Scan.apply(candidate, gate, initial, ceiling, keep)
@@ -36,50 +41,47 @@ class Scan(torch.autograd.Function):
     def forward(
         ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float, keep: int
     ) -> tuple:
-        out, passes = torch.empty_like(candidate), []
-        for channels, order, last, most in _directions(candidate, initial, ceiling):
-            g = candidate[..., channels].to(initial.dtype).contiguous()
-            a = gate[..., channels].to(initial.dtype, copy=True).contiguous().sigmoid_().mul_(most)
-            h = torch.empty_like(g)
-            frames = (x.unbind(1)[::order] for x in (h, g, a))
+        g = candidate.to(initial.dtype)
+        a = gate.to(initial.dtype, copy=True).sigmoid_()
+        a[..., initial.shape[-1] :].mul_(ceiling)
+        h = torch.empty_like(g)
+        for channels, order, last in _directions(g, initial):
+            frames = (x[..., channels].unbind(1)[::order] for x in (h, g, a))
             for target, new, share in zip(*frames, strict=True):
                 last = torch.lerp(new, last, share, out=target)
-            out[..., channels] = h
-            passes += g, a, h
-        ctx.save_for_backward(initial, *passes)
+        carried = h[:, keep - 1, :, : initial.shape[-1]].clone()
+        ctx.save_for_backward(initial, g, a, h)
         ctx.ceiling = ceiling
-        carried = passes[2][:, keep - 1].clone()
         ctx.mark_non_differentiable(carried)
-        return out, carried
+        return h.to(candidate.dtype), carried
 
     @staticmethod
     def backward(ctx, grad: Tensor, _) -> tuple:
-        initial, *passes = ctx.saved_tensors
-        candidate_grad, gate_grad = torch.empty_like(grad), torch.empty_like(grad)
-        firsts = []
-        for channels, order, last, most in _directions(grad, initial, ctx.ceiling):
-            g, a, h, *passes = passes
-            d = grad[..., channels].to(initial.dtype, copy=True).contiguous()
-            late, share = (x.unbind(1)[::-order] for x in (d, a))
+        initial, g, a, h = ctx.saved_tensors
+        forwards = initial.shape[-1]
+        d = grad.to(initial.dtype, copy=True).contiguous()
+        change = torch.empty_like(h)  # h[n-1] - g[n], then the gradient of a, then of the gate
+        for channels, order, last in _directions(g, initial):
+            late, share = (x[..., channels].unbind(1)[::-order] for x in (d, a))
             for n in range(1, len(late)):
                 late[n].addcmul_(share[n - 1], late[n - 1])
-            firsts.append(d[:, 0] * a[:, 0])
             here, there = (slice(1, None), slice(-1)) if order == 1 else (slice(-1), slice(1, None))
-            change = torch.empty_like(h)  # h[n-1] - g[n], then the gradient of a, then of the gate
-            torch.sub(h[:, there], g[:, here], out=change[:, here])
+            new, state, difference = (x[..., channels] for x in (g, h, change))
+            torch.sub(state[:, there], new[:, here], out=difference[:, here])
             edge = 0 if order == 1 else -1
-            torch.sub(last, g[:, edge], out=change[:, edge])
-            change.mul_(d).mul_(a)
-            gate_grad[..., channels] = change.addcmul_(change, a, value=-1 / most)
-            candidate_grad[..., channels] = d.addcmul_(d, a, value=-1)
-        return candidate_grad, gate_grad, firsts[0], None, None
+            torch.sub(last, new[:, edge], out=difference[:, edge])
+        initial_grad = d[:, 0, :, :forwards] * a[:, 0, :, :forwards]
+        change.mul_(d).mul_(a)
+        candidate_grad = d.addcmul_(d, a, value=-1).to(grad.dtype)
+        for part, most in ((slice(forwards), 1.0), (slice(forwards, None), ctx.ceiling)):
+            half = change[..., part]
+            half.addcmul_(half, a[..., part], value=-1 / most)
+        return candidate_grad, change.to(grad.dtype), initial_grad, None, None
 
 
-def _directions(like: Tensor, initial: Tensor, ceiling: float) -> list[tuple]:
-    """Channels, order in time, what lies before the first frame, and ceiling of each half."""
+def _directions(like: Tensor, initial: Tensor) -> list[tuple]:
+    """Channels, order in time, and what lies before the first frame, of each half."""
     forwards = initial.shape[-1]
-    both = [(slice(forwards), 1, initial, 1.0)]
-    if forwards < like.shape[-1]:
-        size = (*initial.shape[:2], like.shape[-1] - forwards)
-        both.append((slice(forwards, None), -1, initial.new_zeros(size), ceiling))
-    return both
+    size = (*initial.shape[:2], like.shape[-1] - forwards)
+    both = [(slice(forwards), 1, initial), (slice(forwards, None), -1, initial.new_zeros(size))]
+    return both if size[-1] else both[:1]

@@ -154,6 +154,15 @@ def test_coloured_noise_falls_as_its_exponent_says():
     assert np.diff(10 * np.log10(octaves)).mean() == pytest.approx(-6.02, abs=0.4)
 
 
+def test_hum_is_harmonics_of_the_mains():
+    wave = data.hum(50.0, 2 * 48000, torch.Generator().manual_seed(0)).numpy()
+    power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+    hz = np.arange(len(power)) / 2
+    near = np.abs(hz / 50 - np.round(hz / 50)) * 50 < 8  # 20 harmonics waver by 0.5 %
+    assert power[near & (hz < 1010)].sum() > 0.999 * power.sum()
+    assert power[(hz > 40) & (hz < 60)].sum() > 0.001 * power.sum()
+
+
 def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
     for n in range(100):
         (tmp_path / f"{n}.wav").touch()

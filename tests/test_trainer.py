@@ -1,14 +1,17 @@
 """A step does what its losses say, and begins from another's weights."""
 
+import copy
 import os
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from toy import CPU, TOY, batch, weights
 
 from denoiser.unet import BandUNet
 from training import objectives
+from training.muon import Muon
 from training.trainer import Trainer, precision
 
 
@@ -19,25 +22,29 @@ def test_another_models_weights_are_adopted_where_they_fit():
         assert torch.equal(model.encode.weight, other.encode.weight)
 
 
-def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does():
-    live = replace(TOY.model, causal=True)
-    first = Trainer(replace(TOY, model=live), CPU)
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does(causal):
+    small = replace(TOY.model, causal=causal)
+    first = Trainer(replace(TOY, model=small), CPU)
     for _ in range(20):
         first.learn(*batch(), 1.0)
     first.settle()
-    larger = replace(live, channels=24, bottleneck_blocks=2, memories=24)
-    wide = Trainer(replace(TOY, model=larger), CPU)
+    larger = {"channels": 24, "bottleneck_channels": 28, "bottleneck_blocks": 2, "memories": 24}
+    wide = Trainer(replace(TOY, model=replace(small, **larger)), CPU)
     new = wide.adopt(first.average)
     assert {name.split(".")[1] for name in new} == {"1"}  # the second block
     noisy = batch()[0]
     difference = wide.average(noisy) - first.average(noisy)
     assert difference.abs().max() < 1e-5
+    before = copy.deepcopy(wide.model.state_dict())
     for _ in range(2):  # what was cut off is learnt
         wide.learn(*batch(), 1.0)
     for layer in (wide.model.recurrences[1].out, wide.model.mixers[1].value):
         assert layer.norm.weight.abs().max() > 0
-    assert wide.model.encoder[0].conv.weight[:16, 16 * 3 :].abs().max() > 0
-    assert wide.model.recurrences[0].out.weight[:, 16:].abs().max() > 0
+    for name in ("encoder.0.conv.weight", "recurrences.0.out.weight", "widen.weight"):
+        cut_off = before[name] == 0
+        assert cut_off.any()
+        assert wide.model.state_dict()[name][cut_off].abs().max() > 0
 
 
 def test_the_average_keeps_no_graph():
@@ -98,3 +105,23 @@ def test_two_ranks_give_the_gradients_of_one(tmp_path):
     alone, first, second = (torch.load(tmp_path / name) for name in ("1-0", "2-0", "2-1"))
     assert torch.equal(first, second)
     assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
+
+
+def test_muon_steps_as_torch_optim_does():
+    """Matrices that lie, stand and are square; several of one shape are done at once."""
+    torch.manual_seed(0)
+    shapes = [(4, 9), (9, 4), (5, 5), (4, 9)]
+    own, theirs = ([torch.randn(shape).requires_grad_() for shape in shapes] for _ in range(2))
+    with torch.no_grad():
+        for a, b in zip(own, theirs, strict=True):
+            b.copy_(a)
+    reference = {"lr": 0.01, "weight_decay": 0, "adjust_lr_fn": "match_rms_adamw"}
+    optimisers = Muon(own, torch.tensor(0.01)), torch.optim.Muon(theirs, **reference)
+    for _ in range(3):
+        for a, b in zip(own, theirs, strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for a, b in zip(own, theirs, strict=True):  # theirs rounds to 16 bit
+        assert (a - b).abs().max() < 0.001

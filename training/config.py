@@ -6,6 +6,8 @@ from denoiser.classic import ClassicUNetConfig
 from denoiser.unet import BandUNetConfig
 from training.store import SAMPLE_RATE
 
+GPU_BATCH = 64  # segments a step on a GPU
+
 
 @dataclass(frozen=True)
 class MixtureConfig:
@@ -44,7 +46,7 @@ class Recipe:
 
     model: BandUNetConfig | ClassicUNetConfig
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
-    batch: int = 8  # segments a step, over all ranks together
+    batch: int = 8  # segments a step, over all ranks together: as many as suit a CPU
     learning_rate: float = 5e-3
     warmup_steps: int = 100
     adversarial: float = 0.0  # weight of a critic's opinion; 0 for none
@@ -60,17 +62,18 @@ class Recipe:
 
 
 _BAND = BandUNetConfig(bottleneck_channels=96, memories=96)
-_LIVE = BandUNetConfig(bottleneck_channels=128, memories=256, causal=True, post_filter=0.37)
+_LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 
 RECIPES = {
-    # The weights began on a CPU with batches of 8, a narrower bottleneck and a rate of 0.005, and
-    # were grown by --init. The ends, without and against a critic, begin from one run, with
-    # --decay 1. How many hours of which run have which share in the means, the cards say.
-    "band": Recipe(_BAND, batch=64, learning_rate=7e-3),
-    "band-critic": Recipe(_BAND, batch=64, learning_rate=4e-3, adversarial=0.15),
-    "band-live": Recipe(_LIVE, batch=64, learning_rate=7e-3),
+    # On a GPU, begun by --init from weights that a CPU had made with a narrower bottleneck and a
+    # rate of 0.005. Which runs have which share in the published means, the cards say.
+    "band": Recipe(_BAND, learning_rate=7e-3),
+    # Its end, begun from its weights by --init and with --decay 1; another end is without a critic
+    "band-critic": Recipe(_BAND, learning_rate=4e-3, adversarial=0.15),
+    # On a CPU, begun from `band` by --init, later from its own weights, with and without a critic
+    "band-live": Recipe(_LIVE, learning_rate=1.5e-3),
     "band-live-critic": Recipe(
-        _LIVE, MixtureConfig(noise_only=0.1), batch=64, learning_rate=4e-3, adversarial=0.4
+        _LIVE, MixtureConfig(noise_only=0.1), learning_rate=1e-3, adversarial=0.4
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(

@@ -15,6 +15,7 @@ import librosa
 import torch
 from torch import Tensor
 
+from denoiser.scan import KERNELS
 from training.config import MixtureConfig
 from training.drawing import Mixture, Sources, draw
 from training.resident import Resident
@@ -35,8 +36,8 @@ class Material:
 
 
 def keep(store: Store, sources: Sources, device: torch.device) -> Recordings:
-    """The recordings where batches are to be made: all on a GPU, for others on disk."""
-    if device.type != "cuda":
+    """The recordings where batches are to be made: all on a GPU, for other devices on disk."""
+    if not (KERNELS and device.type == "cuda"):
         return store
     return Resident(store, [*sources.clean, *sources.noise, *sources.rooms], device)
 

@@ -67,6 +67,7 @@ class Progress:
         about = {
             "minutes": str(self.minutes),
             "seed": str(trainer.recipe.seed),
+            "batch": str(trainer.recipe.batch),
             "model": json.dumps(asdict(trainer.recipe.model)),
         }
         temporary = self.out / ".state.safetensors"
@@ -77,7 +78,7 @@ class Progress:
         checkpoint.write_text(self.out / "log.csv", "\n".join([",".join(header), *lines, ""]))
 
     def resume(self, trainer: Trainer) -> None:
-        """Go on from what `save` wrote, with the mixtures of the seed it began with."""
+        """Go on from what `save` wrote, with the mixtures and the batches it began with."""
         about, tensors = self._read()
         config, theirs = asdict(trainer.recipe.model), json.loads(about["model"])
         theirs.pop("post_filter", None)  # it comes after training
@@ -90,8 +91,9 @@ class Progress:
                 f"{self.state} is of a recipe with{'out' * bool(trainer.critic)} a critic: give it."
             )
         self.earlier = float(about["minutes"])
-        seed = int(about.get("seed", trainer.recipe.seed))  # an older state does not say
-        trainer.recipe = replace(trainer.recipe, seed=seed)
+        for name in ("seed", "batch"):
+            if name in about:  # an older state does not say
+                trainer.recipe = replace(trainer.recipe, **{name: int(about[name])})
         trainer.restore(tensors)
         with suppress(FileNotFoundError):
             header, *lines = (self.out / "log.csv").read_text().splitlines()

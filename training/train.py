@@ -22,8 +22,9 @@ from denoiser import audio, checkpoint
 from denoiser.offline import return_free_memory
 from training import data, distributed, drawing
 from training.benchmark import benchmark
-from training.config import RECIPES, Recipe
+from training.config import GPU_BATCH, RECIPES, Recipe
 from training.progress import Progress, summary
+from training.resident import Resident
 from training.store import Store
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
@@ -89,7 +90,7 @@ def train(
             progress.save(trainer, row)
             if keep and validate:
                 checkpoint.save(trainer.average, out / f"step-{trainer.step}")
-            print(summary(row, len(losses) * recipe.seconds / (now - reported), left), flush=True)
+            print(summary(row, len(losses) * trainer.recipe.seconds / (now - reported), left), flush=True)
         return_free_memory()
         reported, losses = time.monotonic(), []
         validated = reported if validate else validated
@@ -135,7 +136,7 @@ def _batches(
         rows = ([index % pairs for index in row] for row in rows)
     recordings = data.keep(store, sources, device)
     batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
-    if device.type == "cuda":
+    if isinstance(recordings, Resident):
         return data.ahead(batches)
     return (tuple(tensor.to(device) for tensor in batch) for batch in batches)
 
@@ -226,7 +227,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--batch",
         type=_count,
         metavar="N",
-        help="segments a step: the recipes' 8 suit a core, 32 to 64 a GPU",
+        help=f"segments a step (default: the recipe's {Recipe.batch}, on a GPU {GPU_BATCH}); "
+        "--resume keeps the run's own",
     )
     parser.add_argument(
         "--keep",
@@ -243,12 +245,12 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     options = _arguments(argv)
-    recipe = replace(RECIPES[options.recipe], seed=options.seed)
-    if options.batch:
-        recipe = replace(recipe, batch=options.batch)
     keep_freed_memory()
     try:
         device = checkpoint.pick_device(options.device)
+        recipe = RECIPES[options.recipe]
+        batch = options.batch or (GPU_BATCH if device.type == "cuda" else recipe.batch)
+        recipe = replace(recipe, seed=options.seed, batch=batch)
         sources = drawing.find_sources(options.clean, options.noise, options.rir)
         if options.benchmark:
             print(benchmark(recipe, sources[0], options.out, device))

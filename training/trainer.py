@@ -9,6 +9,7 @@ from torch import Tensor
 
 from denoiser import checkpoint
 from denoiser.layers import Mixer, Recurrence, ResidualBlock
+from denoiser.scan import KERNELS
 from denoiser.unet import BandUNet
 from training import distributed
 from training.adversary import CRITIC_RATE, Critic
@@ -46,7 +47,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, device: torch.device):
         torch.manual_seed(recipe.seed)
-        on_gpu = device.type == "cuda"
+        on_gpu = KERNELS and device.type == "cuda"
         self.recipe, self.device, self.step = recipe, device, 0
         self.model = checkpoint.build(recipe.model).to(device).train()
         self.objective = OBJECTIVES[type(self.model)]
