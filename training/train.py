@@ -90,7 +90,8 @@ def train(
             progress.save(trainer, row)
             if keep and validate:
                 checkpoint.save(trainer.average, out / f"step-{trainer.step}")
-            print(summary(row, len(losses) * trainer.recipe.seconds / (now - reported), left), flush=True)
+            speed = len(losses) * trainer.recipe.seconds / (now - reported)
+            print(summary(row, speed, left), flush=True)
         return_free_memory()
         reported, losses = time.monotonic(), []
         validated = reported if validate else validated
