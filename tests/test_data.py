@@ -154,6 +154,17 @@ def test_coloured_noise_falls_as_its_exponent_says():
     assert np.diff(10 * np.log10(octaves)).mean() == pytest.approx(-6.02, abs=0.4)
 
 
+def test_another_seed_makes_other_noise_and_the_same_one_the_same(sources):
+    """Of the same colour; the run's seed and the number of the mixture both count."""
+    mixture = replace(drawing.draw(sources, PLAIN, seed=0, index=5), colour=1.0)
+    seeds = [(1, 5), (2, 5), (1, 6), (5_000_000_000, 5), (1, 5)]
+    waves = [data.synthetic_noise(replace(mixture, seed=s), 4800, "cpu") for s in seeds]
+    assert torch.equal(waves[0], waves[-1])
+    for first in range(4):
+        for second in range(first):
+            assert (waves[first] - waves[second]).square().mean() > 1  # 2 if nothing is shared
+
+
 def test_hum_is_harmonics_of_the_mains():
     wave = data.hum(50.0, 2 * 48000, torch.Generator().manual_seed(0)).numpy()
     power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2

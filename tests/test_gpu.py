@@ -4,13 +4,19 @@ import numpy as np
 import pytest
 import soxr
 import torch
-from toy import CPU, TOY, batch
+from toy import CPU, TOY, batch, weights
 
-from denoiser.scan import scan
+from denoiser import writing
+from denoiser.scan import KERNELS, scan
+from training import data
+from training.drawing import Sources
+from training.store import Excerpt, Store
 from training.trainer import Trainer
 
 GPU = torch.device("cuda")
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = pytest.mark.skipif(
+    not (KERNELS and torch.cuda.is_available()), reason="needs a GPU and Triton"
+)
 
 
 @pytest.mark.parametrize("forwards", [48, 96])
@@ -44,8 +50,31 @@ def test_an_excerpt_is_played_as_soxr_would():
 
 def test_a_recorded_step_learns_what_a_cpu_does():
     """Three steps before the recording and three replays of it."""
-    cpu, gpu = Trainer(TOY, CPU), Trainer(TOY, GPU)
-    gpu.model.load_state_dict(cpu.model.state_dict())
-    for _ in range(6):
-        losses = [t.learn(*(x.to(t.device) for x in batch()), 1.0)["loss"] for t in (cpu, gpu)]
-    assert float(losses[1]) == pytest.approx(float(losses[0]), rel=0.02)
+    trainers, moved = (Trainer(TOY, CPU), Trainer(TOY, GPU)), []
+    for trainer in trainers:
+        trainer.model.load_state_dict(trainers[0].model.state_dict())
+        trainer.average.load_state_dict(trainers[0].model.state_dict())
+    first = weights(trainers[0]).clone()
+    for trainer in trainers:
+        for _ in range(6):
+            loss = trainer.learn(*(x.to(trainer.device) for x in batch()), 1.0)["loss"]
+        average = torch.cat([p.flatten() for p in trainer.average.parameters()])
+        both = (weights(trainer).cpu() - first, average.cpu() - first)
+        moved.append([float(loss), *(float(change.norm()) for change in both)])
+    assert trainers[1].step == 6
+    assert moved[1] == pytest.approx(moved[0], rel=0.1)
+
+
+def test_recordings_on_the_card_play_as_those_on_disk(tmp_path):
+    rng, paths = np.random.default_rng(0), []
+    for seconds in (4, 1, 0.5):
+        paths.append(tmp_path / f"{seconds}.wav")
+        wave = 0.1 * rng.standard_normal((1, round(seconds * 48000))).astype(np.float32)
+        writing.write(paths[-1], wave, 48000)
+    store = Store(tmp_path / "cache")
+    card = data.keep(store, Sources(paths[:1], paths[1:2], paths[2:]), GPU)
+    excerpts = [Excerpt(path, 0.3) for path in paths]
+    for cpu, gpu in zip(store.play(excerpts, 96000), card.play(excerpts, 96000), strict=True):
+        assert torch.equal(cpu, gpu.cpu())
+    assert [card.bandwidth(e) for e in excerpts] == [store.bandwidth(e) for e in excerpts]
+    assert torch.allclose(store.room(paths[2]), card.room(paths[2]).cpu())

@@ -22,6 +22,14 @@ def test_another_models_weights_are_adopted_where_they_fit():
         assert torch.equal(model.encode.weight, other.encode.weight)
 
 
+@pytest.mark.parametrize("memories", [16, 32])
+def test_a_causal_model_begins_from_one_that_hears_ahead(memories):
+    causal = replace(TOY.model, causal=True, memories=memories)
+    live, other = Trainer(replace(TOY, model=causal), CPU), BandUNet(TOY.model)
+    assert live.adopt(other) == []
+    assert torch.equal(live.model.recurrences[0].gate.weight[:16], other.recurrences[0].gate.weight)
+
+
 @pytest.mark.parametrize("causal", [True, False])
 def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does(causal):
     small = replace(TOY.model, causal=causal)

@@ -20,7 +20,8 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
     """Median milliseconds of each part of a step, and seconds of audio learnt from in a second.
 
     The step is the trainer's own, taken apart: mixing, forward (spectra, network and loss), all
-    gradients, optimisers (with clipping and averaging).
+    gradients, optimisers (with clipping and averaging). On a GPU a step in one piece, recorded, is
+    more than twice as fast.
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
     recordings = data.keep(Store(out.parent / "cache"), sources, device)
@@ -38,7 +39,7 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
     for _ in range(WARM_UP + COUNTED):
         with timed("step"):
             with timed("mixing"):
-                batch = next(batches)
+                batch = [tensor.to(device) for tensor in next(batches)]
             with timed("forward"):
                 losses = trainer.losses(*batch)
             with timed("gradients"):

@@ -6,7 +6,7 @@ from denoiser.classic import ClassicUNetConfig
 from denoiser.unet import BandUNetConfig
 from training.store import SAMPLE_RATE
 
-GPU_BATCH = 64  # segments a step on a GPU
+CPU_BATCH = 8  # segments a step, at most, where no other number is asked for
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Recipe:
 
     model: BandUNetConfig | ClassicUNetConfig
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
-    batch: int = 8  # segments a step, over all ranks together: as many as suit a CPU
+    batch: int = 8  # segments a step, over all ranks together
     learning_rate: float = 5e-3
     warmup_steps: int = 100
     adversarial: float = 0.0  # weight of a critic's opinion; 0 for none
@@ -67,9 +67,9 @@ _LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 RECIPES = {
     # On a GPU, begun by --init from weights that a CPU had made with a narrower bottleneck and a
     # rate of 0.005. Which runs have which share in the published means, the cards say.
-    "band": Recipe(_BAND, learning_rate=7e-3),
+    "band": Recipe(_BAND, batch=64, learning_rate=7e-3),
     # Its end, begun from its weights by --init and with --decay 1; another end is without a critic
-    "band-critic": Recipe(_BAND, learning_rate=4e-3, adversarial=0.15),
+    "band-critic": Recipe(_BAND, batch=64, learning_rate=4e-3, adversarial=0.15),
     # On a CPU, begun from `band` by --init, later from its own weights, with and without a critic
     "band-live": Recipe(_LIVE, learning_rate=1.5e-3),
     "band-live-critic": Recipe(

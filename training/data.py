@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import librosa
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,9 +100,10 @@ def unit(waves: Tensor) -> Tensor:
 
 
 def synthetic_noise(mixture: Mixture, length: int, device) -> Tensor:
-    """Coloured noise and hum of a mixture (length,), as loud as its recorded noise; or zeros."""
+    """Coloured noise of a mixture, mean square 1, and hum at its level beside it, (length,)."""
     wave = torch.zeros(length, device=device)
-    generator = torch.Generator(device).manual_seed(mixture.seed[0] << 32 | mixture.seed[1])
+    seed = np.random.SeedSequence((*mixture.seed, 1)).generate_state(1)[0]
+    generator = torch.Generator(device).manual_seed(int(seed))
     if mixture.colour is not None:
         wave += unit(coloured_noise(mixture.colour, length, generator))
     if mixture.hum_hz:
@@ -157,9 +159,8 @@ def recorded(
     The target in a room is the direct sound with its early reflections. Only the rows that need a
     filter are transformed.
     """
-    speech, noise, in_room, room = (
-        material.speech, material.noise, material.in_room, material.rooms
-    )  # fmt: skip
+    speech, noise = material.speech.clone(), material.noise.clone()
+    in_room, room = material.in_room, material.rooms
     device, length = speech.device, config.segment
     limits = torch.tensor([m.band_limit_hz for m in mixtures], device=device)
     tilts = torch.tensor([m.tilts_db for m in mixtures], device=device)

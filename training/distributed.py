@@ -12,18 +12,19 @@ def start(device: torch.device) -> tuple[int, int, torch.device]:
 
     nccl and a GPU for each rank on CUDA, otherwise gloo.
     """
+    if device.type == "cuda":
+        if "LOCAL_RANK" in os.environ:
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     if "WORLD_SIZE" not in os.environ:
         return 0, 1, device
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return dist.get_rank(), dist.get_world_size(), device
 
 
 def together() -> bool:
     """Whether there are other ranks."""
-    return dist.is_initialized()
+    return dist.is_initialized() and dist.get_world_size() > 1
 
 
 def average(tensors: list[Tensor]) -> None:
@@ -59,5 +60,5 @@ def agree(values: tuple[bool, ...], device: torch.device) -> list[bool]:
 
 def stop() -> None:
     """Leave the group."""
-    if together():
+    if dist.is_initialized():
         dist.destroy_process_group()

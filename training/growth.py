@@ -8,15 +8,19 @@ from denoiser.unet import BandUNet, BandUNetConfig
 def adopted(model: nn.Module, other: nn.Module) -> dict[str, Tensor]:
     """Weights for `model` of which `other`'s are a part; only those into which they fit.
 
-    Where it has more channels, positions' channels, blocks or memories, what is new does not reach
-    what the old weights compute: before the first step both models do the same.
+    Where it has more channels, bottleneck blocks or memories, what is new does not reach what the
+    old weights compute: before the first step both models do the same. With other positions, other
+    convolutions, or causal where the other is not, it only begins nearer.
     """
     own, result = model.state_dict(), {}
     for name, theirs in other.state_dict().items():
         if name in own and own[name].ndim == theirs.ndim:
             weights = own[name].clone()
-            both = zip(_blocks(name, weights, model), _blocks(name, theirs, other), strict=True)
-            if all(_grow(block, small, name, weights.ndim == 2) for block, small in both):
+            blocks, parts = _blocks(name, weights, model), _blocks(name, theirs, other)
+            if len(blocks) != len(parts):  # memories of a causal model all run forwards
+                blocks, parts = [weights], [theirs]
+            both = zip(blocks, parts, strict=True)
+            if all(_grow(block, part, name, weights.ndim == 2) for block, part in both):
                 result[name] = weights
     return result
 

@@ -43,7 +43,8 @@ class Muon(torch.optim.Optimizer):
 def orthogonalised(matrices: Tensor) -> Tensor:
     """(K, rows, columns) with their singular values brought to about 1, by Newton-Schulz steps.
 
-    On a GPU in 16 bit, which is as exact as an update needs to be; CPUs only emulate that.
+    On a GPU in 16 bit, which is as exact as an update needs to be; many CPUs only emulate
+    that.
     """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]

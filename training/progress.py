@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from denoiser import checkpoint
+from training.config import Recipe
 from training.trainer import Trainer
 
 
@@ -91,9 +92,9 @@ class Progress:
                 f"{self.state} is of a recipe with{'out' * bool(trainer.critic)} a critic: give it."
             )
         self.earlier = float(about["minutes"])
-        for name in ("seed", "batch"):
-            if name in about:  # an older state does not say
-                trainer.recipe = replace(trainer.recipe, **{name: int(about[name])})
+        seed = int(about.get("seed", Recipe.seed))  # an older state does not say
+        batch = int(about.get("batch", Recipe.batch))
+        trainer.recipe = replace(trainer.recipe, seed=seed, batch=batch)
         trainer.restore(tensors)
         with suppress(FileNotFoundError):
             header, *lines = (self.out / "log.csv").read_text().splitlines()

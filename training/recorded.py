@@ -27,6 +27,8 @@ class Recorded:
         if self.calls == WARM_UP + 1:
             self._record(inputs)
         for own, given in zip(self.inputs, inputs, strict=True):
+            if own.shape != given.shape:
+                raise ValueError(f"recorded with {tuple(own.shape)}, got {tuple(given.shape)}")
             own.copy_(given)
         self.graph.replay()
         done = torch.cuda.Event()

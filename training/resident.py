@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from denoiser import checkpoint
-from training.store import RESPONSE, Excerpt, Store, room_response
+from training.store import RESPONSE, Excerpt, Store
 
 
 class Resident:
@@ -21,7 +21,7 @@ class Resident:
     def __init__(self, store: Store, paths: Sequence[Path], device: torch.device):
         self.device = device
         files = {path: store.file(path) for path in dict.fromkeys(paths)}
-        self.starts, self.lengths, self.bandwidths, self.rooms = {}, {}, {}, {}
+        self.starts, self.lengths, self.bandwidths, self.peaks = {}, {}, {}, {}
         total = sum(file.stat().st_size // 2 - 2 for file in files.values())
         try:
             self.samples = torch.empty(total, dtype=torch.int16, device=device)
@@ -61,11 +61,13 @@ class Resident:
 
     def room(self, path: Path) -> Tensor | None:
         """A room response (RESPONSE,); None where the file holds none."""
-        if path not in self.rooms:
-            begin = self.starts[path]
-            wave = self.samples[begin : begin + min(self.lengths[path], 2 * RESPONSE)]
-            wave = wave.cpu().numpy().astype(np.float32) / 32768
-            known = wave.any()
-            room = torch.from_numpy(room_response(wave)).to(self.device) if known else None
-            self.rooms[path] = room
-        return self.rooms[path]
+        begin = self.starts[path]
+        wave = self.samples[begin : begin + min(self.lengths[path], 2 * RESPONSE)]
+        if path not in self.peaks:
+            known = wave.cpu().numpy().astype(np.int32)
+            self.peaks[path] = int(np.abs(known).argmax()) if known.any() else None
+        peak = self.peaks[path]
+        if peak is None:
+            return None
+        response = wave[peak : peak + RESPONSE].float()
+        return torch.nn.functional.pad(response / response[0], (0, RESPONSE - len(response)))

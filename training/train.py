@@ -22,7 +22,7 @@ from denoiser import audio, checkpoint
 from denoiser.offline import return_free_memory
 from training import data, distributed, drawing
 from training.benchmark import benchmark
-from training.config import GPU_BATCH, RECIPES, Recipe
+from training.config import CPU_BATCH, RECIPES, Recipe
 from training.progress import Progress, summary
 from training.resident import Resident
 from training.store import Store
@@ -228,15 +228,15 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         "--batch",
         type=_count,
         metavar="N",
-        help=f"segments a step (default: the recipe's {Recipe.batch}, on a GPU {GPU_BATCH}); "
-        "--resume keeps the run's own",
+        help=f"segments a step (default: the recipe's, on a CPU at most {CPU_BATCH}); --resume "
+        "keeps the run's own",
     )
     parser.add_argument(
         "--keep",
         action="store_true",
         help="keep a copy of the weights at every validation, for training.average",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument(
         "--benchmark", action="store_true", help="time the parts of a step instead of training"
     )
@@ -250,7 +250,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         device = checkpoint.pick_device(options.device)
         recipe = RECIPES[options.recipe]
-        batch = options.batch or (GPU_BATCH if device.type == "cuda" else recipe.batch)
+        most = CPU_BATCH if device.type == "cpu" else recipe.batch
+        batch = options.batch or min(recipe.batch, most)
         recipe = replace(recipe, seed=options.seed, batch=batch)
         sources = drawing.find_sources(options.clean, options.noise, options.rir)
         if options.benchmark:
