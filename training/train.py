@@ -63,10 +63,7 @@ def train(
     batches = _batches(trainer, sources[0], store, pairs, rank, world)
     progress.begun = time.monotonic()  # what comes before is no training
     if rank == 0:
-        if new:
-            print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
-        count = [len(files) for files in (sources[0].clean, sources[0].noise, sources[0].rooms)]
-        print("{} recordings of speech, {} of noise, {} rooms".format(*count), flush=True)
+        _announce(init, new, sources[0])
     stopping, losses, done = _stop_on_signal(), [], False
     reported = validated = time.monotonic()
 
@@ -115,6 +112,14 @@ def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None
     elif init:
         return trainer.adopt(checkpoint.load(init, "cpu"))
     return []
+
+
+def _announce(init: Path | None, new: list[str], sources: drawing.Sources) -> None:
+    """Print what a run begins with."""
+    if new:
+        print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
+    count = [len(files) for files in (sources.clean, sources.noise, sources.rooms)]
+    print("{} recordings of speech, {} of noise, {} rooms".format(*count), flush=True)
 
 
 def _batches(
@@ -180,43 +185,26 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         prog="python -m training.train", description=__doc__, fromfile_prefix_chars="@"
     )
     parser.add_argument("--recipe", choices=RECIPES, default="band")
+    _add_data(parser.add_argument_group("what it hears"))
+    _add_length(parser.add_argument_group("how long"))
+    _add_folders(parser.add_argument_group("from where to where"))
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument(
+        "--benchmark", action="store_true", help="time the parts of a step instead of training"
+    )
+    return parser.parse_args(argv)
+
+
+def _add_data(group) -> None:
     for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
-        parser.add_argument(
+        group.add_argument(
             f"--{name}",
             nargs="+",
             default=[],
             metavar="DIR",
             help=f"folders of {what}, or @FILE with a path a line",
         )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    parser.add_argument(
-        "--minutes",
-        type=_positive,
-        default=60.0,
-        help="how long to train, in all its sessions (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--steps", type=_count, metavar="N", help="end with step N, if that comes before the time"
-    )
-    parser.add_argument(
-        "--pairs", type=_count, metavar="N", help="learn from the same N mixtures again and again"
-    )
-    parser.add_argument(
-        "--decay",
-        type=_share,
-        default=0.25,
-        metavar="SHARE",
-        help="last share of the minutes, in which the learning rate falls to nothing; "
-        "0 for a run that is to be resumed (default: %(default)s)",
-    )
-    parser.add_argument("--resume", action="store_true", help="go on from --out")
-    parser.add_argument(
-        "--init",
-        type=Path,
-        metavar="DIR",
-        help="start from this checkpoint's weights, where they fit",
-    )
-    parser.add_argument(
+    group.add_argument(
         "--seed",
         type=_count,
         default=Recipe.seed,
@@ -224,23 +212,52 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         help="of the mixtures: give a run with --init from another run another seed, or it hears "
         "what that one heard; --resume keeps the run's own (default: %(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--batch",
         type=_count,
         metavar="N",
         help=f"segments a step (default: the recipe's, on a CPU at most {CPU_BATCH}); --resume "
         "keeps the run's own",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--pairs", type=_count, metavar="N", help="learn from the same N mixtures again and again"
+    )
+
+
+def _add_length(group) -> None:
+    group.add_argument(
+        "--minutes",
+        type=_positive,
+        default=60.0,
+        help="how long to train, in all its sessions (default: %(default)g)",
+    )
+    group.add_argument(
+        "--steps", type=_count, metavar="N", help="end with step N, if that comes before the time"
+    )
+    group.add_argument(
+        "--decay",
+        type=_share,
+        default=0.25,
+        metavar="SHARE",
+        help="last share of the minutes, in which the learning rate falls to nothing; "
+        "0 for a run that is to be resumed (default: %(default)s)",
+    )
+
+
+def _add_folders(group) -> None:
+    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
+    group.add_argument("--resume", action="store_true", help="go on from --out")
+    group.add_argument(
+        "--init",
+        type=Path,
+        metavar="DIR",
+        help="start from this checkpoint's weights, where they fit",
+    )
+    group.add_argument(
         "--keep",
         action="store_true",
         help="keep a copy of the weights at every validation, for training.average",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument(
-        "--benchmark", action="store_true", help="time the parts of a step instead of training"
-    )
-    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
