@@ -21,6 +21,24 @@ def test_a_copied_link_shows_the_same_result_in_a_new_profile(page, browser, url
     other.context.close()
 
 
+@pytest.mark.parametrize("has_clipboard", [True, False])
+def test_a_link_is_called_copied_only_where_it_was(browser, url, has_clipboard):
+    with browser.new_context() as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+        if not has_clipboard:  # as on a page without https
+            nothing = "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
+            context.add_init_script(nothing)
+        page = context.new_page()
+        page.goto(f"{url}?example=rain")
+        wait_for_result(page)
+        page.get_by_role("button", name="Copy link").click()
+        page.get_by_text("Whoever opens this link gets this result").wait_for()
+        said = page.locator("#player .said").inner_text()
+        assert ("Copied" in said) == has_clipboard
+        if has_clipboard:
+            assert page.evaluate("navigator.clipboard.readText()") == said.split()[-1]
+
+
 def test_a_link_leaves_an_upload_out_and_says_so(page, noisy):
     upload(page, noisy)
     denoise(page)
