@@ -17,7 +17,7 @@ from sounds import noise, speech_like, write_video
 from visitor import choose, denoise, download, upload, wait_for_result
 
 import app
-from page import server
+from page import results, server
 
 
 @pytest.fixture
@@ -136,6 +136,29 @@ def test_a_strength_chosen_during_the_run_is_that_of_everything(page, slow, nois
     page.get_by_text("Almost nothing was removed").wait_for()
     sent, _ = sf.read(noisy, dtype="int32")
     until(lambda: np.array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent))
+
+
+def test_a_strength_chosen_while_another_is_at_work_is_the_one_that_stays(
+    page, noisy, tmp_path, monkeypatch
+):
+    upload(page, noisy)
+    denoise(page)
+    wait_for_result(page)
+    quick, taken = results.take, []
+
+    def slow(result, strength, *form):
+        taken.append(strength)
+        time.sleep(2)
+        return quick(result, strength, *form)
+
+    monkeypatch.setattr(results, "take", slow)
+    strength = page.locator(".run input[type=range]").first
+    strength.press("ArrowLeft")
+    until(lambda: taken)
+    strength.press("Home")
+    sent, _ = sf.read(noisy, dtype="int32")
+    until(lambda: np.array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent))
+    assert taken[0] == pytest.approx(0.95)
 
 
 def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):
