@@ -33,9 +33,12 @@ ON_MODEL = {"concurrency_id": "model", "concurrency_limit": 1}
 STRENGTH_JS = """s => {
   document.dispatchEvent(new CustomEvent('denoiser:strength', {detail: s}));
   clearTimeout(window.settling);
-  window.settling = setTimeout(() => document.querySelector('#settled').click(), 300);
+  const rest = () => document.querySelectorAll('.settled').forEach((button) => button.click());
+  window.settling = setTimeout(rest, 300);
 }"""
-LATEST = PRIVATE | {"trigger_mode": "always_last"}  # what comes while one is at work waits
+# What comes while one is at work waits. Gradio then repeats the click for all who listen to it: two
+# such listeners to one button would call each other for ever.
+LATEST = PRIVATE | {"trigger_mode": "always_last"}
 
 
 class Settings(NamedTuple):
@@ -125,14 +128,14 @@ def _present(running, result: gr.State, settings: Settings, panel: gr.Column, le
     shown = running.success(
         handlers.shown, [result, strength], [leave.player, leave.form, panel], **PRIVATE
     )
-    settled = gr.Button(visible="hidden", elem_id="settled")
+    for_file, for_pictures = (gr.Button(visible="hidden", elem_classes="settled") for _ in range(2))
     strength.input(None, strength, js=STRENGTH_JS, **PRIVATE)
     take = [handlers.taken, [result, strength, loudness, leave.form], leave.download]
     judge = [handlers.judged, [result, strength, leave.dnsmos], [leave.pictures, leave.report]]
     shown.success(*take, **PRIVATE)
     shown.success(*judge, **PRIVATE)
-    gr.on([settled.click, loudness.input, leave.form.input], *take, **LATEST)
-    gr.on([settled.click, leave.dnsmos.input], *judge, **LATEST)
+    gr.on([for_file.click, loudness.input, leave.form.input], *take, **LATEST)
+    gr.on([for_pictures.click, leave.dnsmos.input], *judge, **LATEST)
 
 
 def _settings(shelf: models.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button]:

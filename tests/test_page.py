@@ -17,6 +17,7 @@ from sounds import noise, speech_like, write_video
 from visitor import choose, denoise, download, upload, wait_for_result
 
 import app
+import denoiser
 from page import results, server
 
 
@@ -144,18 +145,24 @@ def test_a_strength_chosen_while_another_is_at_work_is_the_one_that_stays(
     upload(page, noisy)
     denoise(page)
     wait_for_result(page)
-    quick, taken = results.take, []
+    quick, taken, done = results.take, [], []
 
     def slow(result, strength, *form):
         taken.append(strength)
         time.sleep(2)
-        return quick(result, strength, *form)
+        path = quick(result, strength, *form)
+        done.append(strength)
+        return path
 
     monkeypatch.setattr(results, "take", slow)
     strength = page.locator(".run input[type=range]").first
     strength.press("ArrowLeft")
     until(lambda: taken)
     strength.press("Home")
+    until(lambda: 0 in done and len(done) == len(taken), seconds=20)
+    page.wait_for_timeout(3000)  # long enough for one more, if there were one
+    assert len(taken) <= 4  # file and pictures at either strength
+    monkeypatch.undo()
     sent, _ = sf.read(noisy, dtype="int32")
     until(lambda: np.array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent))
     assert taken[0] == pytest.approx(0.95)
@@ -173,15 +180,20 @@ def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):
     wait_for_result(page)
 
 
-def test_a_minute_is_ready_to_play_within_six_seconds(page, tmp_path):
-    sf.write(tmp_path / "minute.wav", speech_like(60.0, 48000), 48000)
+def test_the_player_waits_for_little_but_the_model(page, model, tmp_path):
+    """A minute, from the click to the player, and what denoise() needs for it beside that."""
+    wave = speech_like(60.0, 48000)
+    sf.write(tmp_path / "minute.wav", wave, 48000)
+    start = time.monotonic()
+    denoiser.denoise(model, wave.T.astype(np.float32).reshape(1, -1), 48000)
+    alone = time.monotonic() - start
     upload(page, tmp_path / "minute.wav")
     start = time.monotonic()
     denoise(page)
     page.locator("#player .play").wait_for()
     seconds = time.monotonic() - start
-    print(f"60 s of audio, from click to player: {seconds:.1f} s")
-    assert seconds < 6
+    print(f"60 s of audio, from click to player: {seconds:.1f} s, the model alone: {alone:.1f} s")
+    assert seconds < 2 * alone + 2
 
 
 def test_a_video_comes_back_as_a_video_and_a_bad_file_is_named(page, tmp_path):
