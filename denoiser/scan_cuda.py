@@ -7,9 +7,19 @@ hundreds of kernels, and wait for each longer than it runs.
 import torch
 import triton
 import triton.language as tl
-from torch import Tensor
+from torch import Tensor, library
 
 BLOCK = 128  # lanes
+
+
+@triton.jit
+def _lanes(lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr):
+    """Recording and lanes of this program; which exist, which run forwards; where `initial` is."""
+    batch = tl.program_id(1).to(tl.int64)
+    lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    channel = lane % CHANNELS
+    before = (batch * (lanes // CHANNELS) + lane // CHANNELS) * FORWARDS + channel
+    return batch, lane, lane < lanes, channel < FORWARDS, before
 
 
 @triton.jit
@@ -17,13 +27,8 @@ def _scan(
     candidate, gate, initial, out, carried, ceiling, frames, keep, lanes,
     CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    batch = tl.program_id(1).to(tl.int64)
-    lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = lane < lanes
-    channel = lane % CHANNELS
-    forwards = channel < FORWARDS
+    batch, lane, inside, forwards, before = _lanes(lanes, CHANNELS, FORWARDS, BLOCK)
     most = tl.where(forwards, 1.0, ceiling)
-    before = (batch * (lanes // CHANNELS) + lane // CHANNELS) * FORWARDS + channel
     h = tl.load(initial + before, mask=inside & forwards, other=0.0).to(tl.float32)
     at = (batch * frames + tl.where(forwards, 0, frames - 1)) * lanes + lane
     step = tl.where(forwards, lanes, -lanes)
@@ -47,13 +52,8 @@ def _scan_backward(
     ceiling, frames, lanes,
     CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    batch = tl.program_id(1).to(tl.int64)
-    lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = lane < lanes
-    channel = lane % CHANNELS
-    forwards = channel < FORWARDS
+    batch, lane, inside, forwards, before = _lanes(lanes, CHANNELS, FORWARDS, BLOCK)
     most = tl.where(forwards, 1.0, ceiling)
-    before = (batch * (lanes // CHANNELS) + lane // CHANNELS) * FORWARDS + channel
     first = tl.load(initial + before, mask=inside & forwards, other=0.0).to(tl.float32)
     at = (batch * frames + tl.where(forwards, frames - 1, 0)) * lanes + lane
     step = tl.where(forwards, -lanes, lanes)
@@ -81,7 +81,7 @@ def _launch(kernel, like: Tensor, forwards: int, *arguments) -> None:
     kernel[grid](*arguments, lanes, CHANNELS=channels, FORWARDS=forwards, BLOCK=BLOCK)
 
 
-@torch.library.custom_op("denoiser::scan", mutates_args=())
+@library.custom_op("denoiser::scan", mutates_args=())
 def scan(
     candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float, keep: int
 ) -> tuple[Tensor, Tensor]:
@@ -93,7 +93,7 @@ def scan(
     return out, carried
 
 
-@torch.library.custom_op("denoiser::scan_backward", mutates_args=())
+@library.custom_op("denoiser::scan_backward", mutates_args=())
 def _backward(
     grad: Tensor, candidate: Tensor, gate: Tensor, initial: Tensor, out: Tensor, ceiling: float
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -125,11 +125,12 @@ def test_muon_steps_as_torch_optim_does():
             b.copy_(a)
     reference = {"lr": 0.01, "weight_decay": 0, "adjust_lr_fn": "match_rms_adamw"}
     optimisers = Muon(own, torch.tensor(0.01)), torch.optim.Muon(theirs, **reference)
-    for _ in range(3):
+    start = [a.detach().clone() for a in own]
+    for _ in range(20):
         for a, b in zip(own, theirs, strict=True):
             a.grad = torch.randn_like(a)
             b.grad = a.grad.clone()
         for optimiser in optimisers:
             optimiser.step()
-    for a, b in zip(own, theirs, strict=True):  # theirs rounds to 16 bit
-        assert (a - b).abs().max() < 0.001
+    for a, b, first in zip(own, theirs, start, strict=True):
+        assert (a - b).norm() < 0.03 * (b - first).norm()  # theirs rounds to 16 bit
