@@ -174,11 +174,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(sources, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("option", "value"), [("--minutes", "0"), ("--decay", "1.5")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--minutes", "0"), ("--decay", "1.5"), ("--batch", "0")]
+)
 def test_settings_out_of_range_are_refused(option, value, capsys):
     with pytest.raises(SystemExit):
         train.main(["--out", "x", option, value])
-    assert value in capsys.readouterr().err
+    assert f"argument {option}: {value} is no" in capsys.readouterr().err
 
 
 def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
