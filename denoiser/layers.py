@@ -74,10 +74,17 @@ class Recurrence(nn.Module):
         nn.init.constant_(self.gate.bias, 2.0)
         nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 
-    def forward(self, x: Tensor, initial: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-        """`initial` (B, P, forwards) precedes frame 0; returns also that after frame keep - 1."""
-        h, carried = scan(self.candidate(x), self.gate(x), initial, self.ceiling, keep)
-        return x + self.out(h), carried
+    def forward(
+        self, pieces: list[Tensor], initial: Tensor, kept: int
+    ) -> tuple[list[Tensor], Tensor]:
+        """Consecutive pieces (B, N, P, C) -> the same.
+
+        `initial` (B, P, forwards) precedes the first; returns also that after `kept` pieces.
+        """
+        candidates = [self.candidate(x) for x in pieces]
+        gates = [self.gate(x) for x in pieces]
+        states, carried = scan(candidates, gates, initial, self.ceiling, kept)
+        return [x + self.out(h) for x, h in zip(pieces, states, strict=True)], carried
 
 
 def exchanged(matrix: Tensor, x: Tensor) -> Tensor:

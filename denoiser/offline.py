@@ -20,7 +20,7 @@ import torch
 from denoiser import audio, writing
 from denoiser.audio import Notify
 
-CHUNK_SECONDS = 10.0
+CHUNK_SECONDS = 20.0
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4

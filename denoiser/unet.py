@@ -15,6 +15,7 @@ from denoiser.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, exchange
 from denoiser.stft import STFT
 
 State = tuple[Tensor, ...]
+PIECE = 128  # frames that go through a layer at a time: they stay in a CPU's cache
 MOST_BLOCKS = 100  # anywhere: a config from elsewhere may name any number
 
 
@@ -135,26 +136,44 @@ class BandUNet(nn.Module):
 
         The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1.
         """
+        size = spectrum.shape[1] if self.training else PIECE
+        pieces = spectrum[:, :keep].split(size, 1)
+        kept = len(pieces)
+        if keep < spectrum.shape[1]:
+            pieces += spectrum[:, keep:].split(size, 1)
+        x, *skips = zip(*(self._encoded(piece) for piece in pieces), strict=True)
+        carried = []
+        for recurrence, mixer, memory in zip(self.recurrences, self.mixers, memories, strict=True):
+            x, memory = recurrence(x, memory, kept)
+            x = [mixer(each) for each in x]
+            carried.append(memory)
+        decoded = [self._decoded(*each) for each in zip(x[:kept], *skips, strict=False)]
+        mask, gains = (torch.cat(parts, 1) for parts in zip(*decoded, strict=True))
+        return mask, gains, carried
+
+    def _encoded(self, spectrum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """spectrum (B, N, bins, 2) -> what the bottleneck hears (B, N, P, C'), and the decoder.
+
+        To it, around the bottleneck, go sub-bands (B, N, F, C) and levels of the high bands.
+        """
         c = self.config
         low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
         bands = (high.square().sum(-1) @ (self.bands / self.bands.sum(0)) + 1e-10).pow(
             c.compression / 2
         )
-        skip = self.encoder(self.encode(self._features(low)).relu_())  # (B, N, F, C)
+        skip = self.encoder(self.encode(self._features(low)).relu_())
         x = exchanged(self.gather, self.narrow(skip))  # (B, N, P_low, C')
         high_x = self.encode_high(bands).unflatten(-1, (c.high_positions, -1)).to(x.dtype)
-        x = torch.cat((x, high_x), 2) + self.position.to(x.dtype)
-        carried = []
-        for recurrence, mixer, memory in zip(self.recurrences, self.mixers, memories, strict=True):
-            x, memory = recurrence(x, memory, keep)
-            x = mixer(x)
-            carried.append(memory)
-        x, skip, bands = x[:, :keep], skip[:, :keep], bands[:, :keep]
+        return torch.cat((x, high_x), 2) + self.position.to(x.dtype), skip, bands
+
+    def _decoded(self, x: Tensor, skip: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
+        """What the bottleneck says, and the two of `_encoded` around it -> mask and gains."""
+        c = self.config
         x, high_x = x.split((c.low_positions, c.high_positions), 2)
         x = torch.cat((exchanged(self.spread, x), skip), -1)
         mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
-        return mask, gains.float().sigmoid(), carried
+        return mask, gains.float().sigmoid()
 
     def _post_filtered(self, mask: Tensor, gains: Tensor, before: Tensor) -> tuple:
         """What `masks` gave, lowered by the neighbourhood's gain to the power of `post_filter`.

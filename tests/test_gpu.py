@@ -26,7 +26,8 @@ def test_the_recurrence_as_one_kernel_equals_that_of_a_cpu(forwards):
     weight, results = torch.randn(2, 50, 5, 96), []
     for device in (CPU, GPU):
         own = [x.to(device).requires_grad_() for x in inputs]
-        h, carried = scan(*own, 0.9, 40)
+        candidate, gate, initial = own
+        (h,), carried = scan([candidate], [gate], initial, 0.9, 1)
         gradients = torch.autograd.grad((h * weight.to(device)).sum(), own)
         results.append([x.detach().cpu() for x in (h, carried, *gradients)])
     for cpu, gpu in zip(*results, strict=True):

@@ -103,7 +103,7 @@ def test_scan_equals_its_definition_and_gradient(forwards):
     """Three channels, the first two forwards, the last forwards too or backwards."""
     g, gate = (torch.randn(2, 5, 3, 3, dtype=torch.double, requires_grad=True) for _ in range(2))
     first = torch.rand(2, 3, forwards, dtype=torch.double, requires_grad=True)
-    h, carried = scan(g, gate, first, 0.9, 4)
+    (h,), carried = scan([g], [gate], first, 0.9, 1)
     past, future = first, torch.zeros(2, 3, 3 - forwards)
     ahead, behind = slice(forwards), slice(forwards, None)
     a = gate.sigmoid()
@@ -114,8 +114,16 @@ def test_scan_equals_its_definition_and_gradient(forwards):
     for n in reversed(range(5)):
         future = a[:, n, :, behind] * future + (1 - a[:, n, :, behind]) * g[:, n, :, behind]
         assert torch.allclose(h[:, n, :, behind], future, atol=1e-12)
-    assert torch.equal(carried, h[:, 3, :, ahead])
-    assert torch.autograd.gradcheck(lambda *x: scan(*x, 0.9, 5)[0], (g, gate, first))
+    assert torch.equal(carried, h[:, 4, :, ahead])
+    pieces = (x.detach().split((2, 2, 1), 1) for x in (g, gate))
+    pieces, carried = scan(*pieces, first.detach(), 0.9, 2)
+    assert torch.allclose(torch.cat(pieces, 1), h, atol=1e-12)
+    assert torch.equal(carried, pieces[1][:, 1, :, ahead])
+
+    def of_one(g, gate, first):
+        return scan([g], [gate], first, 0.9, 1)[0][0]
+
+    assert torch.autograd.gradcheck(of_one, (g, gate, first))
 
 
 def test_an_exchange_is_one_matrix_applied_to_the_positions_of_every_frame():
