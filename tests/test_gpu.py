@@ -73,7 +73,7 @@ def test_recordings_on_the_card_play_as_those_on_disk(tmp_path):
         wave = 0.1 * rng.standard_normal((1, round(seconds * 48000))).astype(np.float32)
         writing.write(paths[-1], wave, 48000)
     store = Store(tmp_path / "cache")
-    card = data.keep(store, Sources(paths[:1], paths[1:2], paths[2:]), GPU)
+    card = data.place(store, Sources(paths[:1], paths[1:2], paths[2:]), GPU)
     excerpts = [Excerpt(path, 0.3) for path in paths]
     for cpu, gpu in zip(store.play(excerpts, 96000), card.play(excerpts, 96000), strict=True):
         assert torch.equal(cpu, gpu.cpu())

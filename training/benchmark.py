@@ -24,7 +24,7 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
     more than twice as fast.
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
-    recordings = data.keep(Store(out.parent / "cache"), sources, device)
+    recordings = data.place(Store(out.parent / "cache"), sources, device)
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
     batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
 

@@ -36,7 +36,7 @@ class Material:
     bandwidth_hz: Tensor  # (B,): of the speech
 
 
-def keep(store: Store, sources: Sources, device: torch.device) -> Recordings:
+def place(store: Store, sources: Sources, device: torch.device) -> Recordings:
     """The recordings where batches are to be made: all on a GPU, for other devices on disk."""
     if not (KERNELS and device.type == "cuda"):
         return store
@@ -133,7 +133,7 @@ def hum(fundamental_hz: float, length: int, generator: torch.Generator) -> Tenso
 
 def mix(material: Material, mixtures: Sequence[Mixture], config: MixtureConfig) -> tuple:
     """-> noisy and clean (B, T), and bandwidth_hz (B,), on the material's device."""
-    speech, clean, noise = recorded(material, mixtures, config)
+    speech, clean, noise = captured(material, mixtures, config)
 
     def column(name: str) -> Tensor:
         values = [getattr(mixture, name) for mixture in mixtures]
@@ -151,7 +151,7 @@ def mix(material: Material, mixtures: Sequence[Mixture], config: MixtureConfig) 
     return noisy, clean * gain, material.bandwidth_hz
 
 
-def recorded(
+def captured(
     material: Material, mixtures: Sequence[Mixture], config: MixtureConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What rooms and microphones do: -> speech, its target and noise (B, T).

@@ -60,11 +60,16 @@ class Progress:
             "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
 
-    def save(self, trainer: Trainer, row: dict) -> None:
-        """Weights, state and log, to which `row` is added, each replaced in one step."""
+    def save(self, trainer: Trainer, row: dict, *, keep: bool = False) -> None:
+        """Weights, state and log, to which `row` is added, each replaced in one step.
+
+        With `keep` the weights are also put where no later call replaces them.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         self.rows.append(row)
         checkpoint.save(trainer.average, self.out)
+        if keep:
+            checkpoint.save(trainer.average, self.out / f"step-{trainer.step}")
         about = {
             "minutes": str(self.minutes),
             "seed": str(trainer.recipe.seed),

@@ -84,9 +84,7 @@ def train(
         if rank == 0:
             if validate or (done and not stopping):  # who stops a run may not wait for scores
                 row |= validate_model(trainer, sources[1], store)
-            progress.save(trainer, row)
-            if keep and validate:
-                checkpoint.save(trainer.average, out / f"step-{trainer.step}")
+            progress.save(trainer, row, keep=keep and validate)
             speed = len(losses) * trainer.recipe.seconds / (now - reported)
             print(summary(row, speed, left), flush=True)
         return_free_memory()
@@ -140,7 +138,7 @@ def _batches(
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch)[rank::world] for n in steps)
     if pairs:
         rows = ([index % pairs for index in row] for row in rows)
-    recordings = data.keep(store, sources, device)
+    recordings = data.place(store, sources, device)
     batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
     if isinstance(recordings, Resident):
         return data.ahead(batches)

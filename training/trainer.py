@@ -14,10 +14,10 @@ from denoiser.unet import BandUNet
 from training import distributed
 from training.adversary import CRITIC_RATE, Critic
 from training.config import Recipe
+from training.graphed import Graphed
 from training.growth import adopted
 from training.muon import Muon
 from training.objectives import OBJECTIVES
-from training.recorded import Recorded
 
 
 def keep_freed_memory() -> None:
@@ -76,7 +76,7 @@ class Trainer:
             for module in self.model.modules():
                 if isinstance(module, ResidualBlock | Recurrence | Mixer):
                     module.compile(dynamic=False)
-            self._learn = Recorded(self._learned)
+            self._learn = Graphed(self._learned)
 
     def adopt(self, other: torch.nn.Module) -> list[str]:
         """Start from another model's weights; returns the names of those that it has not."""

@@ -1,4 +1,4 @@
-"""A step on a GPU, recorded once and replayed: its kernels do not wait for Python."""
+"""A step on a GPU as a CUDA graph, recorded once and replayed: no kernel waits for Python."""
 
 from collections import deque
 from collections.abc import Callable
@@ -10,7 +10,7 @@ WARM_UP = 3  # calls before the recording, in which libraries choose and allocat
 AHEAD = 2  # replays that may wait for the GPU: more would make clocks lie
 
 
-class Recorded:
+class Graphed:
     """A function of tensors -> dict of tensors, with its side effects, as a CUDA graph.
 
     It must neither look at a value nor change a shape; shapes of inputs stay those of the first.
