@@ -7,6 +7,7 @@ Everything goes through PyAV, which carries FFmpeg in its wheel.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
 MISSING_SECONDS = 0.05  # of what a container promises: then a file is cut off
 # These hold no length: FFmpeg guesses it from the bit rate
 _GUESSING = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "mpeg", "mpegts")
-_LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
+LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
 LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]  # for 1 to 8 channels
 
 Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
@@ -113,8 +114,18 @@ def blocks(path, seconds: float = 10.0, notify: Notify | None = None) -> Iterato
                 waves, held, given = [joined[:, size:]], held - size, given + size
         if held:
             yield np.concatenate(waves, axis=1)
-        if damage and notify:
+        if notify and (damage or _cut_off(path)):
             notify(f"{Path(path).name} is damaged or cut off: what could be read of it is kept.")
+
+
+def _cut_off(path) -> bool:
+    """Whether a WAV is shorter than its header says; FFmpeg corrects that without a word.
+
+    The sizes 0 and 2 GiB or more stand for "not known" in a stream's header.
+    """
+    with open(path, "rb") as file:
+        kind, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+    return kind == b"RIFF" and os.path.getsize(path) < size + 8 < 2**31
 
 
 @contextmanager
@@ -214,10 +225,10 @@ def _first(path, decoded):
     wave, rate = first = next(decoded, (None, 0))
     if wave is None:
         raise AudioError(f"{name} holds no sound (zero samples): choose another file.")
-    if len(wave) > len(LAYOUTS) or not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
+    if len(wave) > len(LAYOUTS) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(
             f"{name} is {len(wave)}-channel sound at {rate} Hz, but only 1 to {len(LAYOUTS)} "
-            f"channels at {_LOWEST_RATE} to {_HIGHEST_RATE} Hz can be read: export it as stereo "
+            f"channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export it as stereo "
             "at 48000 Hz."
         )
     return first, chain([first], decoded)

@@ -16,6 +16,7 @@ MODELS = {
     "BandUNet": (BandUNet, BandUNetConfig),
     "ClassicUNet": (ClassicUNet, ClassicUNetConfig),
 }
+RATES = (4_000, 768_000)  # Hz, of a model's audio
 DEFAULT = Path(__file__).parent.parent / "checkpoints" / "band"
 
 
@@ -75,7 +76,7 @@ def read_config(path: Path) -> torch.nn.Module:
     """config.json -> an untrained model of that shape."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): fetch it again.") from error
     name = settings.pop("model", None) if isinstance(settings, dict) else None
     if not isinstance(name, str) or name not in MODELS:
@@ -85,10 +86,22 @@ def read_config(path: Path) -> torch.nn.Module:
     for problem, keys in (("unknown", set(settings) - known), ("missing", known - set(settings))):
         if keys:
             raise CheckpointError(f"{path} has {problem} keys: {', '.join(sorted(keys))}.")
+    for field in fields(config):
+        value = settings[field.name]
+        if not _valid(field.name, field.type, value):
+            raise CheckpointError(f"{path} has an invalid {field.name}: {str(value)[:50]!r}.")
     try:
         return build(config(**settings))
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError, IndexError) as error:
         raise CheckpointError(f"{path} describes no valid {name}: {error}.") from error
+
+
+def _valid(name: str, kind: type, value) -> bool:
+    """Whether a setting has its type, and a number is none that only a mistake could be."""
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    low, high = RATES if name == "sample_rate" else (0, 1e9)
+    return isinstance(value, int if kind is int else int | float) and low <= value <= high
 
 
 def pick_device(device: str) -> torch.device:

@@ -9,6 +9,7 @@ import numpy as np
 from denoiser import audio, composite
 
 FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
+LEAST_JUDGED_SECONDS = 0.1  # by DNSMOS, which repeats a recording until it lasts 9 s
 SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
 DNSMOS_NAMES = {"ovrl": "ovrl_mos", "sig": "sig_mos", "bak": "bak_mos", "p808": "p808_mos"}
 
@@ -60,9 +61,12 @@ def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
     """Opinions predicted without clean speech, 1 to 5: keys ovrl, sig, bak (P.835) and p808.
 
     Reddy et al. 2022 and 2021, at 16 kHz; samples beyond full scale are clipped, as in a file.
+    Raises ValueError for less than 0.1 s.
     """
     from speechmos import dnsmos as reference
 
+    if len(enhanced) < LEAST_JUDGED_SECONDS * sample_rate:
+        raise ValueError(f"DNSMOS needs {LEAST_JUDGED_SECONDS} s or more.")
     wave = np.clip(_at(enhanced, sample_rate, 16000), -1.0, 1.0)
     scores = reference.run(wave, 16000)
     return {ours: float(scores[theirs]) for ours, theirs in DNSMOS_NAMES.items()}

@@ -24,19 +24,25 @@ CHUNK_SECONDS = 20.0
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 GATE_SECONDS = 0.4
+SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
 
 
 def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0) -> np.ndarray:
     """Noisy wave (C, T), float32 -> the same shape without the noise.
 
     strength 1 is the model's estimate, 0 the input bit for bit, between them a mixture of both.
-    Raises ValueError for anything but finite float32 (channels, samples) of at least one sample.
+    Raises ValueError for anything but finite float32 (channels, samples) of at least one sample, at
+    4 to 768 kHz.
     """
     if not isinstance(wave, np.ndarray) or wave.ndim != 2 or wave.dtype != np.float32:
         got = f"{wave.dtype} {wave.shape}" if isinstance(wave, np.ndarray) else type(wave).__name__
         raise ValueError(f"denoise() takes a float32 array (channels, samples), got {got}.")
     if wave.size == 0 or not np.isfinite(wave).all():
         raise ValueError("denoise() needs at least one sample, and no NaN or infinity.")
+    if not audio.LOWEST_RATE <= sample_rate <= audio.HIGHEST_RATE:
+        raise ValueError(
+            f"denoise() takes {audio.LOWEST_RATE} to {audio.HIGHEST_RATE} Hz, got {sample_rate}."
+        )
     _check_strength(strength)
     gain = level_gain([wave], sample_rate)
     enhanced = denoise_blocks(model, [wave], sample_rate, strength=strength, gain=gain)
@@ -83,7 +89,7 @@ def denoise_file(
 
 
 def level_gain(blocks: Iterable[np.ndarray], sample_rate: int) -> float:
-    """Factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for silence.
+    """Factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for near silence.
 
     Mean power of the 0.4 s stretches that are no more than 10 dB below the mean of all, after the
     relative gate of ITU-R BS.1770; the loudest channel counts.
@@ -98,6 +104,8 @@ def level_gain(blocks: Iterable[np.ndarray], sample_rate: int) -> float:
     if not powers.any():
         return 1.0
     active = powers[powers >= powers.mean() / 10].mean()
+    if active < SILENT_POWER:
+        return 1.0
     return float(10 ** (LEVEL_DBFS / 20) / np.sqrt(active))
 
 

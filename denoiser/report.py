@@ -106,6 +106,11 @@ def report(source, estimate, *, strength: float = 1.0, dnsmos: bool = False) -> 
         samples += noisy.shape[1]
     result = {side: each.summary() for side, each in levels.items()}
     if dnsmos:
+        if samples < metrics.LEAST_JUDGED_SECONDS * about.sample_rate:
+            raise audio.AudioError(
+                f"{Path(source).name} is too short for DNSMOS: it needs "
+                f"{metrics.LEAST_JUDGED_SECONDS} s or more."
+            )
         for side, waves in heard.items():
             wave = np.concatenate(waves)[: round(JUDGED_SECONDS * about.sample_rate)]
             result[side]["dnsmos"] = metrics.dnsmos(enhanced=wave, sample_rate=about.sample_rate)

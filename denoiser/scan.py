@@ -22,18 +22,20 @@ def scan(
     bit, whatever the types outside. Returns the pieces of h, and of the forward channels the state
     after the first `kept` pieces (B, P, C') for the next run.
 
-    Training takes one piece. On a GPU it has a kernel for it; enhancing does without, because
-    kernels are compiled where they run, and not every host has a C compiler.
+    With a gradient the pieces become one. On a GPU that has a kernel; enhancing does without,
+    because kernels are compiled where they run, and not every host has a C compiler.
     """
     if candidates[0].requires_grad:
-        (candidate,), (gate,) = candidates, gates
+        frames = [candidate.shape[1] for candidate in candidates]
+        candidate, gate = (x[0] if len(x) == 1 else torch.cat(x, 1) for x in (candidates, gates))
         if KERNELS and candidate.is_cuda:
             from denoiser import scan_cuda  # slow to import, and used for training only
 
-            h, carried = scan_cuda.scan(candidate, gate, initial, ceiling, candidate.shape[1])
+            scan_whole = scan_cuda.scan
         else:
-            h, carried = Scan.apply(candidate, gate, initial, ceiling)
-        return [h], carried
+            scan_whole = Scan.apply
+        h, carried = scan_whole(candidate, gate, initial, ceiling, sum(frames[:kept]))
+        return list(h.split(frames, 1)), carried
     halves = []
     for channels, order, last in _directions(candidates[0], initial):
         pieces = []
@@ -50,21 +52,23 @@ def scan(
 
 
 class Scan(torch.autograd.Function):
-    """`scan` of one piece, with a hand-written gradient.
+    """`scan` of one piece (B, N, P, C), of which `keep` frames are kept, with its own gradient.
 
     Autograd would record every frame; here the opposite recurrence of the gradient d,
     d[n] += a[n+1] d[n+1], yields all gradients at once.
     """
 
     @staticmethod
-    def forward(ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float) -> tuple:
+    def forward(
+        ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float, keep: int
+    ) -> tuple:
         g = candidate.to(initial.dtype)
         a = gate.to(initial.dtype, copy=True).sigmoid_()
         a[..., initial.shape[-1] :].mul_(ceiling)
         h = torch.empty_like(g)
         for channels, order, last in _directions(g, initial):
             _run(*(x[..., channels] for x in (h, g, a)), order, last)
-        carried = h[:, -1, :, : initial.shape[-1]].clone()
+        carried = h[:, keep - 1, :, : initial.shape[-1]].clone()
         ctx.save_for_backward(initial, g, a, h)
         ctx.ceiling = ceiling
         ctx.mark_non_differentiable(carried)
@@ -91,7 +95,7 @@ class Scan(torch.autograd.Function):
         for part, most in ((slice(forwards), 1.0), (slice(forwards, None), ctx.ceiling)):
             half = change[..., part]
             half.addcmul_(half, a[..., part], value=-1 / most)
-        return candidate_grad, change.to(grad.dtype), initial_grad, None
+        return candidate_grad, change.to(grad.dtype), initial_grad, None, None
 
 
 def _run(h: Tensor, g: Tensor, a: Tensor, order: int, last: Tensor) -> Tensor:

@@ -43,6 +43,10 @@ class BandUNetConfig:
     def __post_init__(self):
         if max(self.blocks, self.bottleneck_blocks) > MOST_BLOCKS:
             raise ValueError(f"more than {MOST_BLOCKS} blocks")
+        most = {"compression": 1, "backward_seconds": 10, "post_filter": 10}
+        for name, limit in most.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise ValueError(f"{name} is not between 0 and {limit}")
 
 
 class BandUNet(nn.Module):
@@ -124,6 +128,8 @@ class BandUNet(nn.Module):
         past, tail, before, *memories = state
         hop = self.config.hop_length
         keep = noisy.shape[1] // hop - lookahead
+        if noisy.shape[1] % hop or keep < 1:
+            raise ValueError(f"{noisy.shape[1]} samples are no multiple of {hop}, or only heard")
         spectrum = self.stft.analyse(noisy, past)
         mask, gains, memories = self.masks(spectrum, memories, keep)
         if not self.training:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from denoiser import audio
+from denoiser.writing import LOUDEST
 
 BIT_RATE = 96_000  # of sound, a channel and second
 AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # it knows lower ones, in frames of up to 128 ms
@@ -155,6 +156,9 @@ def _encoded(stream, path) -> Iterator[av.Packet]:
     position = 0  # samples
     for block in chain(audio.blocks(path, seconds=1.0), [nothing]):
         wave = resampler.push(block, last=not block.size)
+        if np.abs(wave).max(initial=0) > LOUDEST:
+            name = Path(path).name
+            raise audio.AudioError(f"{name} is over {LOUDEST:,.0f} times full scale: take .wav.")
         if wave.size:
             packed = np.ascontiguousarray(wave.T.reshape(1, -1), np.float32)  # (C, n) -> (1, n C)
             frame = av.AudioFrame.from_ndarray(packed, "flt", layout.name)

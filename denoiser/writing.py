@@ -27,6 +27,7 @@ _MOST_CHANNELS = {".wav": 8, ".flac": 8, ".mp3": 2}
 # RF64 once 4 GiB are passed; "bitexact" keeps FFmpeg's version out of the file
 _MUXER_OPTIONS = {".wav": {"rf64": "auto", "fflags": "+bitexact"}, ".flac": {}, ".mp3": {}}
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+LOUDEST = 1e4  # full scales: encoders of floats never return from much more, or end the program
 _MP3_QUALITY = {"flags": "+qscale", "global_quality": str(2 * 118)}  # lame -V2, about 190 kb/s
 
 
@@ -52,6 +53,9 @@ class Writer:
         most = _MOST_CHANNELS[ending]
         if not 1 <= channels <= most:
             raise self._error(f"{ending} takes 1 to {most} channels, not {channels}")
+        if subtype not in _ENCODERS[ending]:
+            known = ", ".join(_ENCODERS[ending])
+            raise self._error(f"the bit depth {subtype!r} is none of {known}")
         codec, self._format = _ENCODERS[ending][subtype]
         rate = sample_rate
         if ending == ".mp3":
@@ -73,10 +77,14 @@ class Writer:
             self._container.start_encoding()  # a header, even if no sample follows
 
     def write(self, wave: np.ndarray) -> None:
-        """Adds a wave `(channels, n)`. Integers are rounded and clipped, never wrapped."""
+        """Adds a wave `(channels, n)` of floats. They are rounded and clipped, never wrapped."""
         check_shape(wave, self.channels)
+        if wave.dtype.kind != "f":
+            raise ValueError(f"expected a wave of floats, full scale 1, got {wave.dtype}")
         if not np.isfinite(wave).all():
             raise self._error("there are samples that are not numbers (NaN or infinity)")
+        if self._format == "fltp" and np.abs(wave).max(initial=0) > LOUDEST:
+            raise self._error(f"MP3 takes at most {LOUDEST:,.0f} times full scale: take .wav")
         with self._failing():
             self._encode(self._resampler.push(np.asarray(wave, np.float32)))
 

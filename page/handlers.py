@@ -199,12 +199,14 @@ def cleared() -> tuple:
 
 
 def shown(result: Result, strength: float, request: gr.Request) -> tuple:
-    """The player, and what can be taken away: of a video, the video too."""
-    from denoiser import video
+    """The player, and what can be taken away: of a video, the video too; MP3 holds two channels."""
+    from denoiser import audio, video
 
     with refusals():
         value = results.player(result, strength, request)
-    forms = [form for form in FORMS if form != "film" or video.has_picture(result.original)]
+    possible = {"film": video.has_picture(result.original)}
+    possible["mp3"] = audio.info(result.original).channels <= 2
+    forms = [form for form in FORMS if possible.get(form, True)]
     choices = [(say(request, f"form.{form}"), form) for form in forms]
     return value, gr.Dropdown(choices=choices, value="wav"), gr.Column(visible=True)
 

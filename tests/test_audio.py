@@ -270,12 +270,26 @@ def test_pieces_written_are_the_whole(tmp_path):
     assert (tmp_path / "whole.flac").read_bytes() == (tmp_path / "pieces.flac").read_bytes()
 
 
-@pytest.mark.parametrize("wave", [np.zeros(10), np.zeros((2, 10)), np.full((1, 10), np.nan)])
+@pytest.mark.parametrize(
+    "wave",
+    [np.zeros(10), np.zeros((2, 10)), np.full((1, 10), np.nan), np.zeros((1, 10), np.int16)],
+)
 def test_a_wave_of_the_wrong_shape_or_without_numbers_is_refused(tmp_path, wave):
-    error = r"expected a wave of shape|not numbers"
+    error = r"expected a wave of shape|not numbers|expected a wave of floats"
     with (
         pytest.raises(ValueError, match=error),
         writing.Writer(tmp_path / "x.wav", 8_000, 1) as file,
     ):
         file.write(wave)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_would_end_the_mp3_encoder_and_the_program_with_it_is_refused(tmp_path):
+    writing.write(tmp_path / "loud.mp3", noise(48_000) * np.float32(1e3), 48_000)
+    with pytest.raises(AudioError, match="at most 10,000 times full scale"):
+        writing.write(tmp_path / "louder.mp3", noise(48_000) * np.float32(1e8), 48_000)
+
+
+def test_an_unknown_bit_depth_is_a_sentence(tmp_path):
+    with pytest.raises(AudioError, match="'PCM_32' is none of PCM_16, PCM_24, FLOAT"):
+        writing.write(tmp_path / "x.wav", noise(10), 48_000, "PCM_32")

@@ -39,7 +39,13 @@ def test_what_is_saved_is_loaded(folder):
         ({"colour": 1}, "unknown keys: colour"),
         ({"model": "Wave"}, "names the model 'Wave': known are BandUNet"),
         ({"channels": 32}, "does not fit its config.json"),
-        ({"channels": "many"}, "describes no valid BandUNet"),
+        ({"channels": "many"}, "has an invalid channels: 'many'"),
+        ({"channels": True}, "has an invalid channels"),
+        ({"causal": "no"}, "has an invalid causal"),
+        ({"post_filter": float("nan")}, "has an invalid post_filter"),
+        ({"sample_rate": 10**9}, "has an invalid sample_rate"),
+        ({"backward_seconds": 100}, "backward_seconds is not between 0 and 10"),
+        ({"low_bins": 769}, "describes no valid BandUNet"),
     ],
 )
 def test_a_wrong_config_is_refused_by_name(folder, changes, sentence):
@@ -72,6 +78,9 @@ def test_weights_that_are_not_numbers_are_refused_by_name(folder):
 
 
 def test_broken_json_and_missing_folder_are_sentences(folder, tmp_path):
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(checkpoint.CheckpointError, match=r"config\.json cannot be read"):
+        denoiser.load(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(checkpoint.CheckpointError, match=r"config\.json cannot be read"):
         denoiser.load(folder)

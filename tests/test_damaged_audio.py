@@ -113,12 +113,15 @@ def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
     (tmp_path / "half.flac").write_bytes(data[: len(data) // 2])
     data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
     (tmp_path / "hole.flac").write_bytes(data)
+    writing.write(tmp_path / "whole.wav", tone(480_000, 48_000), 48_000)
+    data = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "half.wav").write_bytes(data[: len(data) // 2])
     said = []
-    for name in ("whole", "half", "hole"):
-        for _ in audio.blocks(tmp_path / f"{name}.flac", notify=said.append):
+    for name in ("whole.flac", "half.flac", "hole.flac", "whole.wav", "half.wav"):
+        for _ in audio.blocks(tmp_path / name, notify=said.append):
             pass
     rest = "is damaged or cut off: what could be read of it is kept."
-    assert said == [f"half.flac {rest}", f"hole.flac {rest}"]
+    assert said == [f"half.flac {rest}", f"hole.flac {rest}", f"half.wav {rest}"]
 
 
 def test_a_file_that_changes_rate_and_channels_keeps_its_pitch_and_length(tmp_path):

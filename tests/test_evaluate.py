@@ -62,7 +62,10 @@ def result_of(folder: Path) -> dict:
 
 
 def test_the_command_prints_a_table_and_writes_its_numbers(few, capsys):
+    (few.parent / "model/metrics.json").write_text('{"other": {"pairs": 3}}')
     assert evaluate.main(["model", "few", "--no-dnsmos"]) == 0
+    metrics_file = json.loads((few.parent / "model/metrics.json").read_text())
+    assert metrics_file["other"] == {"pairs": 3}  # another set's numbers stay
     noisy = result_of(few)["noisy"]
     row = f"| few (1) | noisy | {noisy['pesq']:.3f} | {noisy['estoi']:.3f} | {noisy['stoi']:.3f}"
     assert row in capsys.readouterr().out

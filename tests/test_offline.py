@@ -42,6 +42,8 @@ class Identity(torch.nn.Module):
 def band():
     torch.manual_seed(0)
     net = BandUNet(BandUNetConfig()).train()
+    for layer in (*(r.out for r in net.recurrences), *(m.value for m in net.mixers)):
+        torch.nn.init.ones_(layer.norm.weight)  # a fresh block changes nothing
     with torch.no_grad():
         for _ in range(5):
             net(0.1 * torch.randn(4, 8 * 768))
@@ -84,6 +86,17 @@ def test_the_published_models_keep_a_voice_an_octave_higher(name):
         high = audio.resample(wave, 2 * rate, rate)
         enhanced = denoiser.denoise(model, high, rate)
         assert metrics.si_sdr(enhanced=enhanced[0], clean=high[0], sample_rate=rate) > 12
+
+
+def test_what_is_left_of_a_filter_is_not_made_loud(band):
+    wave = np.full((1, 9600), 1e-40, np.float32)
+    assert np.abs(denoiser.denoise(band, wave, 48000)).max() < 1e-30
+
+
+@pytest.mark.parametrize("rate", [0, 48, 10**6])
+def test_a_rate_that_no_recording_has_is_refused(band, rate):
+    with pytest.raises(ValueError, match=f"takes 4000 to 768000 Hz, got {rate}"):
+        denoiser.denoise(band, np.zeros((1, 100), np.float32), rate)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 96000, 192000])

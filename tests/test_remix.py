@@ -163,6 +163,15 @@ def test_report_measures_floor_snr_loudness_and_peak(files):
     assert result["remark"] is None
 
 
+def test_too_little_for_dnsmos_is_a_sentence(tmp_path):
+    """It repeats a recording until it lasts 9 s: of nothing, for ever."""
+    writing.write(tmp_path / "click.wav", np.full((1, 1), 0.1, np.float32), 48_000)
+    with pytest.raises(audio.AudioError, match=r"click\.wav is too short for DNSMOS"):
+        report(tmp_path / "click.wav", tmp_path / "click.wav", dnsmos=True)
+    with pytest.raises(ValueError, match=r"0\.1 s or more"):
+        metrics.dnsmos(enhanced=np.zeros(1, np.float32), sample_rate=48_000)
+
+
 def test_report_at_half_strength_lies_between(files):
     source, estimate, _ = files
     half = report(source, estimate, strength=0.5)

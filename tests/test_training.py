@@ -67,6 +67,8 @@ def test_a_run_goes_on_with_another_post_filter(sources, tmp_path):
 
 def test_the_weights_of_every_validation_are_kept(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "validate_model", lambda *_: {})
+    train.train(TOY, sources, tmp_path / "short", minutes=60, steps=1, keep=True)
+    assert (tmp_path / "short/step-1/model.safetensors").exists()  # the one at the end, too
     recipe, out = replace(TOY, validate_minutes=0), tmp_path / "run"
     train.train(recipe, sources, out, minutes=60, steps=2, keep=True)
     first, second, last = (
@@ -171,7 +173,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(sources, tmp_p
     monkeypatch.setattr(Trainer, "learn", lambda *_: {"loss": torch.tensor(float("nan"))})
     with pytest.raises(CheckpointError, match="The loss is no number"):
         train.train(TOY, sources, tmp_path / "run", minutes=0.001)
-    assert not (tmp_path / "run").exists()
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,14 @@ def test_settings_out_of_range_are_refused(option, value, capsys):
     with pytest.raises(SystemExit):
         train.main(["--out", "x", option, value])
     assert f"argument {option}: {value} is no" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_begin_says_why_before_it_learns(sources, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="file cannot hold a run: file exists"):
+        train.train(TOY, sources, tmp_path / "file", minutes=60, steps=1)
+    with pytest.raises(CheckpointError, match="omit --init"):
+        train.train(TOY, sources, tmp_path / "run", minutes=60, resume=True, init=tmp_path)
 
 
 def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):

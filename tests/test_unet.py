@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from denoiser import unet
 from denoiser.layers import exchanged
 from denoiser.scan import scan
 from denoiser.unet import BandUNet, BandUNetConfig
@@ -81,6 +82,25 @@ def test_a_run_that_hears_ahead_goes_on_as_the_whole():
     assert error.max() < 1e-4 * whole.square().mean()
     # The past is carried exactly; the post filter remembers one frame of the first run's last mask
     assert error[102:].max() < 1e-9 * whole.square().mean()
+
+
+def test_gradients_pass_through_any_number_of_pieces(monkeypatch):
+    """Of 300 hops that are heard in three pieces, the last 50 only heard; and in two."""
+    net, gradients = model(False), []
+    for size in (unet.PIECE, 1000):
+        monkeypatch.setattr(unet, "PIECE", size)
+        wave = (0.1 * torch.sin(torch.arange(300.0 * HOP) / 20))[None].requires_grad_()
+        enhanced, state = net.run(wave, net.initial_state(wave), 50)
+        gradients.append(torch.autograd.grad(enhanced.square().sum() + state[-1].sum(), wave)[0])
+    assert (gradients[0] - gradients[1]).abs().max() < 1e-4 * gradients[1].abs().max()
+    assert gradients[1].abs().max() > 0
+
+
+@pytest.mark.parametrize(("samples", "ahead"), [(1000, 0), (0, 0), (2 * HOP, 2)])
+def test_a_run_takes_whole_hops_and_gives_at_least_one(samples, ahead):
+    net, wave = model(False), torch.zeros(1, samples)
+    with pytest.raises(ValueError, match="no multiple of 768, or only heard"):
+        net.run(wave, net.initial_state(wave), ahead)
 
 
 def test_only_the_causal_model_steps():

@@ -127,3 +127,13 @@ def test_a_recording_without_pictures_is_refused_and_nothing_is_left(tmp_path):
     with pytest.raises(audio.AudioError, match=r"talk.wav has no picture"):
         video.replace_sound(tmp_path / "talk.wav", tmp_path / "talk.wav", tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
+
+
+def test_a_sound_that_no_video_holds_is_refused(tmp_path):
+    """AAC would take for ever to encode it."""
+    write(tmp_path / "film.mp4")
+    loud = 1e7 * burst(48000, 1, 0.5)
+    writing.write(tmp_path / "loud.wav", loud, 48000, "FLOAT")
+    with pytest.raises(audio.AudioError, match=r"loud\.wav is over 10,000 times full scale"):
+        video.replace_sound(tmp_path / "film.mp4", tmp_path / "loud.wav", tmp_path / "out.mp4")
+    assert not (tmp_path / "out.mp4").exists()

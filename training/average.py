@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         checkpoint.save(average(options.checkpoints), options.out)
-    except checkpoint.CheckpointError as error:
+    except (checkpoint.CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

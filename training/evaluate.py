@@ -3,8 +3,9 @@
 A folder of pairs holds noisy/ and clean/, or the folders of VoiceBank+DEMAND or the DNS Challenge.
 Recordings are denoised at their own rate and scored at 16 kHz, where PESQ is defined and other
 systems publish; noise floor and loudness at their own rate. Prints tables and writes metrics.json
-into the checkpoint's folder. Scores are kept as they are made, so that an evaluation that was
-interrupted goes on where it was. --speed measures time and memory instead.
+into the checkpoint's folder, where other sets stay as they were. Scores are kept as they are made,
+so that an evaluation that was interrupted goes on where it was. --speed measures time and memory
+instead.
 """
 
 import argparse
@@ -237,7 +238,8 @@ def main(argv: list[str] | None = None) -> int:
     results = {name: summary(rows) for name, rows in scored.items()}
     text = json.dumps(results, indent=2)
     path = options.checkpoint / "metrics.json"
-    checkpoint.write_text(path, text + "\n")
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    checkpoint.write_text(path, json.dumps(earlier | results, indent=2) + "\n")
     blocks = [table(results), breakdown(results, "by_snr"), breakdown(results, "by_noise")]
     print(text if options.json else "\n\n".join(filter(None, blocks)))
     return 0
@@ -254,7 +256,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("pairs", nargs="*", type=Path, help="folders with noisy/ and clean/")
     parser.add_argument("--speed", action="store_true", help="measure time and memory instead")
-    parser.add_argument("--json", action="store_true", help="print metrics.json, not tables")
+    parser.add_argument("--json", action="store_true", help="print JSON, not tables")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the scores of every file")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="draw spectrograms of every pair")
     parser.add_argument(

@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
             middle = [f"{statistics.median(values):.1f} dB" for values in (plain, high, lost)]
             middle.insert(1, f"{min(plain):.1f} dB")
             print(f"| {folder.name} | {' | '.join(middle)} |")
-    except (audio.AudioError, checkpoint.CheckpointError, ValueError) as error:
+    except (audio.AudioError, checkpoint.CheckpointError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

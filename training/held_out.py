@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=60, help="of pairs (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
+    if options.count < 1:
+        parser.error("--count is 1 or more")
     try:
         kept, held_out = drawing.find_sources(options.clean, options.noise, [])
         if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):

@@ -82,9 +82,10 @@ def train(
         trainer.settle()
         row = progress.row(trainer, losses, rate)
         if rank == 0:
-            if validate or (done and not stopping):  # who stops a run may not wait for scores
+            scored = validate or (done and not stopping)  # who stops a run may not wait for scores
+            if scored:
                 row |= validate_model(trainer, sources[1], store)
-            progress.save(trainer, row, keep=keep and validate)
+            progress.save(trainer, row, keep=keep and scored)
             speed = len(losses) * trainer.recipe.seconds / (now - reported)
             print(summary(row, speed, left), flush=True)
         return_free_memory()
@@ -101,15 +102,20 @@ def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None
 
     Returns the names of the weights that the other has not.
     """
+    if resume and init:
+        raise checkpoint.CheckpointError("--resume goes on with its own weights: omit --init.")
     if resume:
         progress.resume(trainer)
     elif progress.state.exists():
         raise checkpoint.CheckpointError(
             f"{progress.out} holds a run: give --resume, or another --out."
         )
-    elif init:
-        return trainer.adopt(checkpoint.load(init, "cpu"))
-    return []
+    try:  # before anything is learnt in vain
+        progress.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or "unknown").lower()
+        raise checkpoint.CheckpointError(f"{progress.out} cannot hold a run: {why}.") from None
+    return trainer.adopt(checkpoint.load(init, "cpu")) if init else []
 
 
 def _announce(init: Path | None, new: list[str], sources: drawing.Sources) -> None:
