@@ -87,7 +87,7 @@ def train(
                 row |= validate_model(trainer, sources[1], store)
             progress.save(trainer, row, keep=keep and scored)
             speed = len(losses) * trainer.recipe.seconds / (now - reported)
-            print(summary(row, speed, left), flush=True)
+            print(summary(row, speed, 0 if done else left), flush=True)
         return_free_memory()
         reported, losses = time.monotonic(), []
         validated = reported if validate else validated
