@@ -35,6 +35,7 @@ _OPEN_OPTIONS = {
 }
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
 MISSING_SECONDS = 0.05  # of what a container promises: then a file is cut off
+MISCOUNTED_BYTES = 100  # of a WAV's header at most
 # These hold no length: FFmpeg guesses it from the bit rate
 _GUESSING = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "mpeg", "mpegts")
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
@@ -121,11 +122,12 @@ def blocks(path, seconds: float = 10.0, notify: Notify | None = None) -> Iterato
 def _cut_off(path) -> bool:
     """Whether a WAV is shorter than its header says; FFmpeg corrects that without a word.
 
-    The sizes 0 and 2 GiB or more stand for "not known" in a stream's header.
+    The sizes 0 and 2 GiB or more stand for "not known" in a stream's header. Careless programs
+    count their own header twice.
     """
     with open(path, "rb") as file:
         kind, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
-    return kind == b"RIFF" and os.path.getsize(path) < size + 8 < 2**31
+    return kind == b"RIFF" and os.path.getsize(path) + MISCOUNTED_BYTES < size + 8 < 2**31
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from denoiser import audio
 from denoiser.classic import ClassicUNet, ClassicUNetConfig
 from denoiser.unet import BandUNet, BandUNetConfig
 
@@ -16,7 +17,6 @@ MODELS = {
     "BandUNet": (BandUNet, BandUNetConfig),
     "ClassicUNet": (ClassicUNet, ClassicUNetConfig),
 }
-RATES = (4_000, 768_000)  # Hz, of a model's audio
 DEFAULT = Path(__file__).parent.parent / "checkpoints" / "band"
 
 
@@ -100,7 +100,8 @@ def _valid(name: str, kind: type, value) -> bool:
     """Whether a setting has its type, and a number is none that only a mistake could be."""
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
-    low, high = RATES if name == "sample_rate" else (0, 1e9)
+    rates = audio.LOWEST_RATE, audio.HIGHEST_RATE
+    low, high = rates if name == "sample_rate" else (0, 1e9)
     return isinstance(value, int if kind is int else int | float) and low <= value <= high
 
 

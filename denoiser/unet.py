@@ -123,13 +123,16 @@ class BandUNet(nn.Module):
 
         noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
         hop K - lookahead. What lies before is carried exactly; what comes after is known to the
-        backward recurrences as far as `lookahead` reaches.
+        backward recurrences as far as `lookahead` reaches. Raises ValueError for anything else.
         """
         past, tail, before, *memories = state
         hop = self.config.hop_length
         keep = noisy.shape[1] // hop - lookahead
         if noisy.shape[1] % hop or keep < 1:
-            raise ValueError(f"{noisy.shape[1]} samples are no multiple of {hop}, or only heard")
+            raise ValueError(
+                f"a run takes whole hops of {hop} samples, more than the {lookahead} that it only "
+                f"hears, got {noisy.shape[1]} samples"
+            )
         spectrum = self.stft.analyse(noisy, past)
         mask, gains, memories = self.masks(spectrum, memories, keep)
         if not self.training:

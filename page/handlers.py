@@ -205,7 +205,7 @@ def shown(result: Result, strength: float, request: gr.Request) -> tuple:
     with refusals():
         value = results.player(result, strength, request)
     possible = {"film": video.has_picture(result.original)}
-    possible["mp3"] = audio.info(result.original).channels <= 2
+    possible["mp3"] = audio.info(result.recording).channels <= 2
     forms = [form for form in FORMS if possible.get(form, True)]
     choices = [(say(request, f"form.{form}"), form) for form in forms]
     return value, gr.Dropdown(choices=choices, value="wav"), gr.Column(visible=True)

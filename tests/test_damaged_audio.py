@@ -116,8 +116,11 @@ def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
     writing.write(tmp_path / "whole.wav", tone(480_000, 48_000), 48_000)
     data = (tmp_path / "whole.wav").read_bytes()
     (tmp_path / "half.wav").write_bytes(data[: len(data) // 2])
+    careless = bytearray(data)  # the size of the file, where that of what follows should be
+    struct.pack_into("<I", careless, 4, len(data))
+    (tmp_path / "careless.wav").write_bytes(careless)
     said = []
-    for name in ("whole.flac", "half.flac", "hole.flac", "whole.wav", "half.wav"):
+    for name in ("whole.flac", "half.flac", "hole.flac", "whole.wav", "half.wav", "careless.wav"):
         for _ in audio.blocks(tmp_path / name, notify=said.append):
             pass
     rest = "is damaged or cut off: what could be read of it is kept."

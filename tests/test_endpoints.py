@@ -20,7 +20,9 @@ from sounds import BAD_INPUT, speech_like
 
 import app
 from denoiser import offline
+from page import handlers
 from page.program import program as program_of
+from page.results import Result
 
 
 def denoised(client, path, strength=100.0, **settings) -> Path:
@@ -221,3 +223,15 @@ def test_help_names_the_options(capsys):
     text = capsys.readouterr().out
     for option in ("--host", "--port", "--share", "--model FOLDER", "--device"):
         assert option in text
+
+
+def test_mp3_is_offered_for_what_it_can_hold(tmp_path, monkeypatch):
+    """Six channels are too many, unless they were mixed to one."""
+    monkeypatch.setattr(handlers.results, "player", lambda *_: {})
+    monkeypatch.setattr(handlers, "say", lambda _, key: key)
+    for name, channels in (("six", 6), ("mono", 1)):
+        sf.write(tmp_path / f"{name}.wav", np.zeros((100, channels)), 48000)
+    for recording, offered in (("six", False), ("mono", True)):
+        paths = (str(tmp_path / f"{name}.wav") for name in ("six", recording))
+        _, forms, _ = handlers.shown(Result(*paths, "", 1.0, "band", {}), 100, None)
+        assert (("form.mp3", "mp3") in forms.choices) == offered

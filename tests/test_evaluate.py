@@ -68,7 +68,9 @@ def test_the_command_prints_a_table_and_writes_its_numbers(few, capsys):
     assert metrics_file["other"] == {"pairs": 3}  # another set's numbers stay
     noisy = result_of(few)["noisy"]
     row = f"| few (1) | noisy | {noisy['pesq']:.3f} | {noisy['estoi']:.3f} | {noisy['stoi']:.3f}"
-    assert row in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert row in printed.out
+    assert "metrics.json keeps other as it was: of these weights?" in printed.err
     stored = {"si_sdr": 0.50, "pesq_nb": 1.50, "csig": 1.90, "cbak": 1.67, "covl": 1.55}
     stored |= {"noise_floor": -26.51, "loudness": -20.64}
     assert {name: noisy[name] for name in stored} == pytest.approx(stored, abs=0.05)

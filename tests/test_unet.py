@@ -99,7 +99,7 @@ def test_gradients_pass_through_any_number_of_pieces(monkeypatch):
 @pytest.mark.parametrize(("samples", "ahead"), [(1000, 0), (0, 0), (2 * HOP, 2)])
 def test_a_run_takes_whole_hops_and_gives_at_least_one(samples, ahead):
     net, wave = model(False), torch.zeros(1, samples)
-    with pytest.raises(ValueError, match="no multiple of 768, or only heard"):
+    with pytest.raises(ValueError, match="whole hops of 768 samples"):
         net.run(wave, net.initial_state(wave), ahead)
 
 

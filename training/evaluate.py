@@ -238,11 +238,25 @@ def main(argv: list[str] | None = None) -> int:
     results = {name: summary(rows) for name, rows in scored.items()}
     text = json.dumps(results, indent=2)
     path = options.checkpoint / "metrics.json"
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    checkpoint.write_text(path, json.dumps(earlier | results, indent=2) + "\n")
+    others = _other_sets(path, results)
+    checkpoint.write_text(path, json.dumps(others | results, indent=2) + "\n")
     blocks = [table(results), breakdown(results, "by_snr"), breakdown(results, "by_noise")]
     print(text if options.json else "\n\n".join(filter(None, blocks)))
     return 0
+
+
+def _other_sets(path: Path, results: dict) -> dict:
+    """What metrics.json holds already; says of which sets, as the weights may be others by now."""
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(earlier, dict):
+        return {}
+    rest = [name for name in earlier if name not in results]
+    if rest:
+        print(f"{path} keeps {', '.join(rest)} as it was: of these weights?", file=sys.stderr)
+    return earlier
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
