@@ -182,6 +182,19 @@ def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
     assert not set(train.clean) & set(held_out.clean)
 
 
+def test_what_is_named_twice_is_drawn_twice_as_often_and_never_held_out_as_well(tmp_path):
+    for n in range(100):
+        (tmp_path / f"{n}.wav").touch()
+    train, held_out = drawing.find_sources([tmp_path], [tmp_path], [])
+    rare, hidden = train.noise[0], held_out.noise[0]
+    train, held_out = drawing.find_sources([tmp_path], [tmp_path, *[rare, hidden] * 50], [])
+    assert (len(train.noise), len(held_out.noise)) == (98 + 50, 2)
+    assert hidden not in train.noise
+    drawn = [drawing.draw(train, MixtureConfig(), 1, n).noises for n in range(600)]
+    first = [noises[0][0].path for noises in drawn if noises]
+    assert first.count(rare) / len(first) == pytest.approx(51 / 148, abs=0.05)
+
+
 def test_a_folder_without_audio_is_named(tmp_path, corpus):
     with pytest.raises(audio.AudioError, match=f"no audio in the folder {tmp_path}"):
         drawing.find_sources([corpus / "clean", tmp_path], [corpus / "noise"], [])

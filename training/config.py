@@ -61,7 +61,7 @@ class Recipe:
         return self.batch * self.mixture.segment / SAMPLE_RATE
 
 
-_BAND = BandUNetConfig(bottleneck_channels=96, memories=96)
+_BAND = BandUNetConfig(bottleneck_channels=96)
 _LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 
 RECIPES = {

@@ -60,21 +60,23 @@ def find_sources(clean: list, noise: list, rooms: list) -> tuple[Sources, Source
 def audio_files(folders: list) -> list[Path]:
     """Every audio or video file below the folders, in a fixed order; each folder must hold some.
 
-    A file may stand for a folder that holds only it.
+    A file may stand for a folder that holds only it. What is named twice is there twice, and drawn
+    twice as often.
     """
-    found = set()
+    found = []
     for folder in map(Path, folders):
         files = [folder] if folder.is_file() else audio.find(folder)
         if not files:
             raise audio.AudioError(f"There is no audio in the folder {folder}: give another.")
-        found.update(files)
+        found += files
     return sorted(found)
 
 
 def _split(files: list[Path]) -> tuple[list[Path], list[Path]]:
     shuffled = sorted(files, key=lambda path: (zlib.crc32(path.name.encode()), path))
-    count = len(files) // 50
-    return (shuffled[count:], shuffled[:count]) if count else (shuffled, shuffled)
+    held_out = list(dict.fromkeys(shuffled))[: len(set(files)) // 50]
+    kept = [path for path in shuffled if path not in held_out]
+    return (kept, held_out) if held_out else (shuffled, shuffled)
 
 
 def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:

@@ -206,7 +206,8 @@ def _add_data(group) -> None:
             nargs="+",
             default=[],
             metavar="DIR",
-            help=f"folders of {what}, or @FILE with a path a line",
+            help=f"folders of {what}, or @FILE with a path a line; one named twice is heard twice "
+            "as often",
         )
     group.add_argument(
         "--seed",

@@ -1,0 +1,70 @@
+"""Pruning: memories that say nothing new go, and the model says the same."""
+
+from dataclasses import replace
+
+import pytest
+import soundfile as sf
+import torch
+from sounds import speech_like
+from toy import TOY
+
+from denoiser import checkpoint
+from denoiser.unet import BandUNet
+from training import prune
+
+
+def model(causal: bool) -> BandUNet:
+    """Sixteen memories, of which every second holds what the one before it does."""
+    torch.manual_seed(0)
+    net = BandUNet(replace(TOY.model, causal=causal)).eval().requires_grad_(False)
+    for recurrence in net.recurrences:
+        torch.nn.init.ones_(recurrence.out.norm.weight)
+        for layer in (recurrence.gate, recurrence.candidate):
+            layer.weight[1::2] = layer.weight[::2]
+        torch.nn.init.normal_(net.decode.weight, std=0.2)
+    return net
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_what_is_there_twice_can_be_spared(causal):
+    net, noisy = model(causal), 0.1 * torch.randn(4, 40 * 768)
+    before = net(noisy)
+    (error,) = prune.prune(net, 8, noisy)
+    assert error < -50
+    assert net.config.memories == 8
+    assert (net(noisy) - before).square().mean() < 1e-5 * before.square().mean()
+    (error,) = prune.prune(net, 4, noisy)  # of these each is needed
+    assert error > -40
+
+
+def test_those_left_are_fitted_to_what_all_said():
+    """A quarter of them, with their own old weights alone, is further from it."""
+    net, noisy = model(False), 0.1 * torch.randn(4, 40 * 768)
+    whole, before = net(noisy), net.recurrences[0].out.weight.clone()
+    prune.prune(net, 4, noisy)
+    out = net.recurrences[0].out
+    fitted = (net(noisy) - whole).square().mean()
+    kept = [int((before.T @ column).argmax()) for column in out.weight.T]
+    out.weight.copy_(before[:, kept])
+    assert fitted < 0.5 * (net(noisy) - whole).square().mean()
+
+
+@pytest.mark.parametrize("memories", [0, 16, 7])
+def test_a_number_that_cannot_be_left_is_refused(memories):
+    net, noisy = model(False), 0.1 * torch.randn(1, 8 * 768)
+    with pytest.raises(checkpoint.CheckpointError, match=f"{memories} memories cannot be left"):
+        prune.prune(net, memories, noisy)
+
+
+def test_the_command_writes_a_model_that_loads(tmp_path, capsys):
+    checkpoint.save(model(False), tmp_path / "all")
+    for name in ("clean", "noise"):
+        (tmp_path / name).mkdir()
+        sf.write(tmp_path / name / "1.wav", speech_like(4.0, 48000), 48000)
+    folders = [f"--{name}={tmp_path / name}" for name in ("clean", "noise")]
+    arguments = [str(tmp_path / "all"), *folders, "--out", str(tmp_path / "few")]
+    assert prune.main([*arguments, "--memories", "8"]) == 0
+    assert "block 0: -" in capsys.readouterr().out
+    assert checkpoint.load(tmp_path / "few", "cpu").config.memories == 8
+    assert prune.main([*arguments, "--memories", "20"]) == 1
+    assert capsys.readouterr().err == "20 memories cannot be left of 16, 8 and 8 a way.\n"
