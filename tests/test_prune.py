@@ -49,6 +49,23 @@ def test_those_left_are_fitted_to_what_all_said():
     assert fitted < 0.5 * (net(noisy) - whole).square().mean()
 
 
+def test_the_error_it_names_is_that_of_what_the_block_says():
+    """Power of the error over the variance of the recurrence's output; its mean is kept."""
+    net, noisy = model(False), 0.1 * torch.randn(4, 40 * 768)
+    said = []
+    recurrence = net.recurrences[0]
+    recurrence.candidate.weight += 0.3  # so that what memories hold has a mean
+    recurrence.out.register_forward_hook(lambda _, __, y: said.append(y.flatten(0, 2)))
+    net(noisy)
+    before = said.copy()
+    (error,) = prune.prune(net, 4, noisy)
+    said.clear()
+    net(noisy)
+    before, after = torch.cat(before), torch.cat(said)
+    measured = (after - before).square().sum() / (before - before.mean(0)).square().sum()
+    assert float(10 * measured.log10()) == pytest.approx(error, abs=0.1)
+
+
 @pytest.mark.parametrize("memories", [0, 16, 7])
 def test_a_number_that_cannot_be_left_is_refused(memories):
     net, noisy = model(False), 0.1 * torch.randn(1, 8 * 768)
