@@ -136,8 +136,10 @@ def opened(path):
     path = Path(path)
     if os.path.isdir(path):
         raise AudioError(f"{path.name} is a folder: choose an audio or video file.")
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         raise AudioError(f"{path.name} does not exist: check the name and the folder.")
+    if not os.path.isfile(path):
+        raise AudioError(f"{path.name} is no file: choose an audio or video file.")
     if os.path.getsize(path) == 0:
         raise AudioError(f"{path.name} is empty (0 bytes): record or download it again.")
     try:

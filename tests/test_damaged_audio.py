@@ -1,5 +1,6 @@
 """Files that are no sound, that are cut off or damaged, and names that other programs choose."""
 
+import os
 import struct
 
 import numpy as np
@@ -19,6 +20,8 @@ def make_bad(folder, name):
         path.touch()
     elif name == "folder":
         path.mkdir()
+    elif name == "pipe.wav":
+        os.mkfifo(path)
     elif name == "picture.mp4":
         encode(path, None, None, 0, video="mpeg4")
     elif name == "playlist.wav":  # FFmpeg would open the file that it names
@@ -52,6 +55,7 @@ ONLY = "but only 1 to 8 channels at 4000 to 768000 Hz can be read: export it as 
     ("name", "sentence"),
     [("missing.wav", "does not exist: check the name and the folder."),
      ("folder", "is a folder: choose an audio or video file."),
+     ("pipe.wav", "is no file: choose an audio or video file."),
      ("empty.wav", "is empty (0 bytes): record or download it again."),
      ("text.mp3", UNREADABLE),
      ("playlist.wav", UNREADABLE),
