@@ -74,9 +74,10 @@ def audio_files(folders: list) -> list[Path]:
 
 def _split(files: list[Path]) -> tuple[list[Path], list[Path]]:
     shuffled = sorted(files, key=lambda path: (zlib.crc32(path.name.encode()), path))
-    held_out = list(dict.fromkeys(shuffled))[: len(set(files)) // 50]
+    different = list(dict.fromkeys(shuffled))
+    held_out = dict.fromkeys(different[: len(different) // 50])
     kept = [path for path in shuffled if path not in held_out]
-    return (kept, held_out) if held_out else (shuffled, shuffled)
+    return (kept, list(held_out)) if held_out else (shuffled, shuffled)
 
 
 def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:
