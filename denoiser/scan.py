@@ -44,7 +44,7 @@ def scan(
             h, a = h.clone(memory_format=torch.contiguous_format), a.sigmoid()
             if order == -1:
                 a.mul_(ceiling)
-            last = _run(h, h, a, order, last)
+            last = _run(h, a, order, last)
             pieces.append(h)
         halves.append(pieces[::order])
     carried = halves[0][kept - 1][:, -1].clone()
@@ -65,9 +65,9 @@ class Scan(torch.autograd.Function):
         g = candidate.to(initial.dtype)
         a = gate.to(initial.dtype, copy=True).sigmoid_()
         a[..., initial.shape[-1] :].mul_(ceiling)
-        h = torch.empty_like(g)
+        h = g.clone()
         for channels, order, last in _directions(g, initial):
-            _run(*(x[..., channels] for x in (h, g, a)), order, last)
+            _run(h[..., channels], a[..., channels], order, last)
         carried = h[:, keep - 1, :, : initial.shape[-1]].clone()
         ctx.save_for_backward(initial, g, a, h)
         ctx.ceiling = ceiling
@@ -98,14 +98,14 @@ class Scan(torch.autograd.Function):
         return candidate_grad, change.to(grad.dtype), initial_grad, None, None
 
 
-def _run(h: Tensor, g: Tensor, a: Tensor, order: int, last: Tensor) -> Tensor:
-    """Frame after frame of one direction into h (B, N, P, C); returns the state that it ends with.
+def _run(h: Tensor, a: Tensor, order: int, last: Tensor) -> Tensor:
+    """Candidates h (B, N, P, C) become states, one frame of one direction after the other.
 
-    Contiguous frames take half the time of views into wider ones.
+    Returns the state that it ends with. Contiguous frames take half the time of views into wider
+    ones.
     """
-    frames = (x.unbind(1)[::order] for x in (h, g, a))
-    for target, new, share in zip(*frames, strict=True):
-        last = torch.lerp(new, last, share, out=target)
+    for frame, share in zip(h.unbind(1)[::order], a.unbind(1)[::order], strict=True):
+        last = torch.lerp(frame, last, share, out=frame)
     return last
 
 

@@ -1,20 +1,22 @@
-"""A smaller model: python -m training.prune FOLDER --memories N --clean DIR --noise DIR --out DIR
+"""A smaller model: python -m training.prune FOLDER [--memories N] [--channels N] --clean DIR ...
 
-Of each recurrence the memory that its output would miss least is taken away, again and again, as in
-optimal brain surgery (Hassibi and Stork 1993); those left are fitted to what it said with all, by
-least squares on mixtures. What comes out is a beginning for `training.train --init`.
+Of each recurrence's memories, or of the bottleneck's channels, the one that would be missed least
+is taken away, again and again, as in optimal brain surgery (Hassibi and Stork 1993); whatever hears
+those left is fitted to what it said with all, by least squares on mixtures. What comes out is a
+beginning for `training.train --init`.
 """
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from denoiser import audio, checkpoint
-from denoiser.layers import Recurrence
+from denoiser.layers import ConvNorm
 from denoiser.unet import BandUNet
 from training import data, drawing
 from training.config import RECIPES
@@ -24,11 +26,49 @@ SEED, BATCHES, BATCH = 7, 6, 8  # of the mixtures that it is fitted on
 LEVEL = 0.05  # RMS that each of them is brought to
 
 
-def prune(model: BandUNet, memories: int, noisy: Tensor) -> list[float]:
+@dataclass
+class Heard:
+    """What a layer with D inputs hears on mixtures: their mean (D,) and covariance (D, D)."""
+
+    mean: Tensor
+    covariance: Tensor
+
+    def variances(self, weight: Tensor) -> Tensor:
+        """Of each output (O,) of a layer with that weight (O, D)."""
+        return (weight.double() @ self.covariance * weight).sum(1)
+
+    def fit(self, weight: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """weight (O, D) -> that of the inputs `kept` alone (O, K), and a constant (O,) to add.
+
+        No others come nearer to what the layer says with all.
+        """
+        weight = weight.double()
+        fitted = torch.linalg.solve(self._among(kept), self.covariance[kept] @ weight.T).T
+        return fitted.float(), (weight @ self.mean - fitted @ self.mean[kept]).float()
+
+    def error(self, weight: Tensor, kept: Tensor) -> float:
+        """What `fit` misses, in dB of the variance of what the layer says."""
+        rest = weight.clone()
+        rest[:, kept] -= self.fit(weight, kept)[0]
+        return float(10 * (self.variances(rest).sum() / self.variances(weight).sum()).log10())
+
+    def missed(self, weight: Tensor, kept: Tensor) -> Tensor:
+        """By how much that error grows, in power, without each of the inputs `kept` (K,)."""
+        inverse = torch.linalg.inv(self._among(kept))
+        fitted = inverse @ self.covariance[kept] @ weight.double().T
+        return fitted.square().sum(1) / inverse.diagonal()
+
+    def _among(self, kept: Tensor) -> Tensor:
+        """Rows and columns `kept`, and a little on the diagonal, so that there is an inverse."""
+        little = 1e-6 * self.covariance.diagonal().mean()
+        return self.covariance[kept][:, kept] + little * torch.eye(len(kept), dtype=torch.double)
+
+
+def prune_memories(model: BandUNet, memories: int, noisy: Tensor) -> list[float]:
     """Leave so many memories in each block, in place; noisy (B, T) is what they are fitted on.
 
-    Returns the error of each block's recurrence in dB of its power. As many run forwards, and
-    backwards, as did by share. Raises CheckpointError where that cannot be.
+    Returns the error of what each block's recurrence says in dB of its variance. As many run
+    forwards, and backwards, as did by share. Raises CheckpointError where that cannot be.
     """
     had = model.config.memories
     halves = [half for half in (model.recurrences[0].forwards,) if half]
@@ -40,64 +80,125 @@ def prune(model: BandUNet, memories: int, noisy: Tensor) -> list[float]:
         )
     errors = []
     for recurrence in model.recurrences:
-        mean, covariance = _moments(model, recurrence, noisy)
-        errors.append(_shrink(recurrence, mean, covariance, halves, left))
+        (heard,) = _listen(model, [recurrence.out], noisy)
+        norm = recurrence.out.norm
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        said = recurrence.out.weight * scale[:, None]
+        kept = _kept([(heard, said)], halves, left)
+        errors.append(heard.error(said, kept))
+        _refit(recurrence.out, heard, kept)
+        _keep_outputs(recurrence.gate, kept)
+        _keep_outputs(recurrence.candidate, kept)
         recurrence.forwards = left[0]
     model.config = replace(model.config, memories=memories)
     return errors
 
 
-def _moments(model: BandUNet, recurrence: Recurrence, noisy: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (M,) and covariance (M, M) of what M memories hold on recordings (B, T)."""
-    held = []
-    hook = recurrence.out.register_forward_pre_hook(lambda _, x: held.append(x[0].flatten(0, 2)))
+def prune_channels(model: BandUNet, channels: int, noisy: Tensor) -> list[float]:
+    """Leave so many channels in the bottleneck, in place; noisy (B, T) is what they are fitted on.
+
+    Returns the error of what each block's recurrence, and then each one's mixer, makes of the
+    channels, in dB of its variance. Raises CheckpointError where that cannot be.
+    """
+    had = model.config.bottleneck_channels
+    if not 0 < channels < had:
+        raise checkpoint.CheckpointError(f"{channels} channels cannot be left of {had}.")
+    readers = [(recurrence.gate, recurrence.candidate) for recurrence in model.recurrences]
+    readers += [(mixer.gate, mixer.value) for mixer in model.mixers]
+    leavers = [model.widen, model.decode_high]
+    *heard, wide, high = _listen(model, [gate for gate, _ in readers] + leavers, noisy)
+    said = []
+    for ears, layers in zip(heard, readers, strict=True):
+        weight = torch.cat([layer.weight for layer in layers])
+        said.append(weight / ears.variances(weight).float().sqrt()[:, None])
+    kept = _kept(list(zip(heard, said, strict=True)), [had], [channels])
+    errors = [ears.error(weight, kept) for ears, weight in zip(heard, said, strict=True)]
+
+    for recurrence, ears in zip(model.recurrences, heard, strict=False):
+        _refit(recurrence.gate, ears, kept)
+        lost = _refit(recurrence.candidate, ears, kept)  # has no bias: memories hold it for good
+        recurrence.out.norm.running_mean -= recurrence.out.weight @ lost
+        _keep_outputs(recurrence.out, kept)
+    for mixer, ears in zip(model.mixers, heard[len(model.recurrences) :], strict=True):
+        for layer in (mixer.gate, mixer.value):
+            _refit(layer, ears, kept)
+            _keep_outputs(layer, kept)
+    of_each = (had * torch.arange(model.config.high_positions)[:, None] + kept).flatten()
+    for layer, ears, inputs, first_skip in (
+        (model.widen, wide, kept, had),
+        (model.decode_high, high, of_each, had * model.config.high_positions),
+    ):
+        skips = torch.arange(first_skip, len(ears.mean))
+        _refit(layer, ears, torch.cat((inputs, skips)))
+    _keep_outputs(model.narrow, kept)
+    _keep_outputs(model.encode_high, of_each)
+    model.position = _parameter(model.position[..., kept])
+    model.config = replace(model.config, bottleneck_channels=channels)
+    return errors
+
+
+def _listen(model: BandUNet, layers: list[nn.Module], noisy: Tensor) -> list[Heard]:
+    """What each of the layers hears while the model enhances recordings (B, T)."""
+    products = [torch.zeros((), dtype=torch.double) for _ in layers]
+
+    def hook(index: int):
+        def add(_, inputs: tuple[Tensor]) -> None:
+            x = F.pad(inputs[0].flatten(0, -2).double(), (1, 0), value=1.0)
+            products[index] = products[index] + x.T @ x
+
+        return add
+
+    hooks = [layer.register_forward_pre_hook(hook(n)) for n, layer in enumerate(layers)]
     with torch.inference_mode():
         for rows in noisy.split(4):
             model(rows)
-    hook.remove()
-    states = torch.cat(held).double()
-    mean = states.mean(0)
-    states -= mean
-    return mean.clone(), (states.T @ states / len(states)).clone()
+    for each in hooks:
+        each.remove()
+    moments = [product / product[0, 0] for product in products]
+    return [Heard(m[0, 1:], m[1:, 1:] - m[:1, 1:].T @ m[:1, 1:]) for m in moments]
 
 
-def _shrink(
-    recurrence: Recurrence, mean: Tensor, covariance: Tensor, halves: list[int], left: list[int]
-) -> float:
-    out = recurrence.out
-    scale = (out.norm.weight * torch.rsqrt(out.norm.running_var + out.norm.eps)).double()
-    old = out.weight.double()
-    outputs = covariance @ (old * scale[:, None]).T  # covariance of memories and outputs
-    power = (outputs * (old * scale[:, None]).T).sum()
-    kept = _kept(covariance, outputs, halves, left)
-    fitted = torch.linalg.solve(_among(covariance, kept), outputs[kept])
-    new = fitted.T / scale[:, None]
-    out.norm.running_mean -= (old @ mean - new @ mean[kept]).float()
-    out.weight = nn.Parameter(new.float(), requires_grad=False)
-    for layer in (recurrence.gate, recurrence.candidate):
-        layer.weight = nn.Parameter(layer.weight[kept].clone(), requires_grad=False)
-    recurrence.gate.bias = nn.Parameter(recurrence.gate.bias[kept].clone(), requires_grad=False)
-    return float(10 * torch.log10((power - (fitted * outputs[kept]).sum()) / power))
+def _kept(ears: list[tuple[Heard, Tensor]], ways: list[int], left: list[int]) -> Tensor:
+    """Indices of the inputs that stay: so many `left` of each of the `ways` that they go.
 
-
-def _kept(covariance: Tensor, outputs: Tensor, halves: list[int], left: list[int]) -> Tensor:
-    """Indices of the memories that stay: so many `left` of each of the `halves`."""
-    half = torch.arange(len(halves)).repeat_interleave(torch.tensor(halves))
-    kept, counts = torch.arange(len(covariance)), list(halves)
+    `ears` are those who hear them, each with the weight (O, D) of what it makes of them.
+    """
+    way = torch.arange(len(ways)).repeat_interleave(torch.tensor(ways))
+    kept, counts = torch.arange(len(way)), list(ways)
     while counts != left:
-        inverse = torch.linalg.inv(_among(covariance, kept))
-        missed = (inverse @ outputs[kept]).square().sum(1) / inverse.diagonal()
-        enough = torch.tensor([counts[h] <= left[h] for h in half[kept]])
+        missed = sum(heard.missed(weight, kept) for heard, weight in ears)
+        enough = torch.tensor([counts[w] <= left[w] for w in way[kept]])
         worst = int(missed.masked_fill(enough, torch.inf).argmin())
-        counts[half[kept[worst]]] -= 1
+        counts[way[kept[worst]]] -= 1
         kept = torch.cat((kept[:worst], kept[worst + 1 :]))
     return kept
 
 
-def _among(covariance: Tensor, kept: Tensor) -> Tensor:
-    """Rows and columns `kept`, and a little on the diagonal, so that there is an inverse."""
-    little = 1e-6 * covariance.diagonal().mean()
-    return covariance[kept][:, kept] + little * torch.eye(len(kept), dtype=covariance.dtype)
+def _refit(layer: nn.Linear | ConvNorm, heard: Heard, kept: Tensor) -> Tensor:
+    """Leave a layer the inputs `kept`; returns the constant (O,) that its output has now lost."""
+    weight, constant = heard.fit(layer.weight, kept)
+    layer.weight = _parameter(weight)
+    if isinstance(layer, ConvNorm):
+        layer.norm.running_mean -= constant
+    elif layer.bias is not None:
+        layer.bias = _parameter(layer.bias + constant)
+    else:
+        return constant
+    return torch.zeros_like(constant)
+
+
+def _keep_outputs(layer: nn.Linear | ConvNorm, kept: Tensor) -> None:
+    layer.weight = _parameter(layer.weight[kept])
+    if isinstance(layer, ConvNorm):
+        norm = layer.norm
+        norm.weight, norm.bias = _parameter(norm.weight[kept]), _parameter(norm.bias[kept])
+        norm.running_mean, norm.running_var = norm.running_mean[kept], norm.running_var[kept]
+    elif layer.bias is not None:
+        layer.bias = _parameter(layer.bias[kept])
+
+
+def _parameter(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.clone(), requires_grad=False)
 
 
 def mixtures(sources: drawing.Sources, store: Store) -> Tensor:
@@ -114,21 +215,26 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m training.prune", description=__doc__, fromfile_prefix_chars="@"
     )
     parser.add_argument("checkpoint", type=Path, metavar="FOLDER", help="of the model")
-    parser.add_argument("--memories", type=int, required=True, metavar="N", help="in each block")
+    parser.add_argument("--memories", type=int, metavar="N", help="to be left in each block")
+    parser.add_argument("--channels", type=int, metavar="N", help="to be left in the bottleneck")
     for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
         parser.add_argument(
             f"--{name}", nargs="+", default=[], metavar="DIR", help=f"folders of {what}"
         )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
+    if options.memories is None and options.channels is None:
+        parser.error("what is to be left? Give --memories, --channels or both.")
     try:
         model = checkpoint.load(options.checkpoint, "cpu")
         if not isinstance(model, BandUNet):
             raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
         sources, _ = drawing.find_sources(options.clean, options.noise, options.rir)
         noisy = mixtures(sources, Store(options.out.parent / "cache"))
-        for block, error in enumerate(prune(model, options.memories, noisy)):
-            print(f"block {block}: {error:.1f} dB")
+        for what, prune in (("memories", prune_memories), ("channels", prune_channels)):
+            if getattr(options, what) is not None:
+                errors = (f"{e:.1f}" for e in prune(model, getattr(options, what), noisy))
+                print(f"{what}, error by block: {', '.join(errors)} dB")
         checkpoint.save(model, options.out)
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
         print(error, file=sys.stderr)
