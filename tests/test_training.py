@@ -14,12 +14,15 @@ import torch
 from toy import CPU, TOY, weights
 
 import denoiser
-from denoiser import writing
+from denoiser import checkpoint, writing
 from denoiser.checkpoint import CheckpointError
+from denoiser.unet import BandUNet
 from training import data, drawing, train, validation
 from training.config import RECIPES
 from training.progress import Progress
 from training.trainer import Trainer
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,28 @@ def test_the_weights_of_every_validation_are_kept(sources, tmp_path, monkeypatch
     assert torch.equal(second, last)
 
 
+def test_a_student_learns_what_its_teacher_makes_of_the_speech(sources, tmp_path):
+    """The teacher is silent, so its student lets less through than one that hears clean speech."""
+    silent = BandUNet(TOY.model)
+    torch.nn.init.zeros_(silent.decode.weight)
+    torch.nn.init.zeros_(silent.decode.bias)
+    torch.nn.init.constant_(silent.decode_high.bias, -20.0)
+    checkpoint.save(silent, tmp_path / "silent")
+    recipe, left = replace(TOY, learning_rate=0.02), []
+    voice = 0.1 * torch.sin(2 * torch.pi * 300 * torch.arange(48000) / 48000)[None]
+    for name, teacher in (("taught", tmp_path / "silent"), ("alone", None)):
+        settings = {"minutes": 60, "steps": 40, "decay": 0, "teacher": teacher}
+        train.train(recipe, sources, tmp_path / name, **settings)
+        student = checkpoint.load(tmp_path / name, "cpu")
+        left.append(float(student(voice).square().mean() / voice.square().mean()))
+    assert left[0] < 0.1 * left[1], left
+
+
+def test_a_teacher_that_is_no_band_unet_is_refused(sources, tmp_path):
+    with pytest.raises(CheckpointError, match="classic is no BandUNet"):
+        train.train(TOY, sources, tmp_path / "run", minutes=1, teacher=ROOT / "checkpoints/classic")
+
+
 def test_the_rate_falls_to_nothing_over_the_decay(sources, tmp_path):
     trainer = train.train(TOY, sources, tmp_path / "run", minutes=0.05, decay=1.0)
     assert trainer.step > 1
@@ -90,9 +115,8 @@ def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
     command = [sys.executable, "-m", "training.train", "--recipe", "band", "--decay", "0"]
     command += ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
     command += ["--out", str(tmp_path / "run"), "--minutes", "9"]
-    root = Path(__file__).parent.parent
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "cache").is_dir() and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -106,7 +130,7 @@ def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
     step = int(last.split()[1])
     minutes = float((tmp_path / "run/log.csv").read_text().split()[-1].split(",")[1]) + 0.03
     again = [*command[:-1], str(minutes), "--resume"]
-    more = subprocess.run(again, cwd=root, env=environment, capture_output=True, text=True)
+    more = subprocess.run(again, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert more.returncode == 0
     assert int(more.stdout.splitlines()[1].split()[1]) > step
 
@@ -203,12 +227,12 @@ def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
 @pytest.mark.parametrize(("run", "recipe"), [("band-lean", "band"), ("band-live", "band-live")])
 def test_the_committed_runs_go_on(run, recipe):
     trainer = Trainer(RECIPES[recipe], CPU)
-    progress = Progress(Path(__file__).parent.parent / "runs" / run)
+    progress = Progress(ROOT / "runs" / run)
     progress.resume(trainer)
     assert trainer.step == progress.rows[-1]["step"] > 1000
 
 
 @pytest.mark.parametrize("name", ["band", "band-live"])
 def test_the_published_models_are_those_of_the_recipes(name):
-    folder = Path(__file__).parent.parent / "checkpoints" / name
+    folder = ROOT / "checkpoints" / name
     assert denoiser.load(folder, "cpu").config == RECIPES[f"{name}-critic"].model

@@ -20,6 +20,7 @@ import torch
 
 from denoiser import audio, checkpoint
 from denoiser.offline import return_free_memory
+from denoiser.unet import BandUNet
 from training import data, distributed, drawing
 from training.benchmark import benchmark
 from training.config import CPU_BATCH, RECIPES, Recipe
@@ -43,14 +44,16 @@ def train(
     pairs: int | None = None,
     resume: bool = False,
     init: Path | None = None,
+    teacher: Path | None = None,
     keep: bool = False,
     device: torch.device | None = None,
 ) -> Trainer:
     """Train for `minutes` in all, or up to step `steps`, the last share with a falling rate.
 
     With `pairs` the same so many mixtures are heard again and again. A resumed run goes on towards
-    the same end; one with `init` starts from the weights of that checkpoint that fit. With `keep`
-    those of each validation stay in `out`/step-N. Raises CheckpointError in one sentence.
+    the same end; one with `init` starts from the weights of that checkpoint that fit. With
+    `teacher` the target is what that checkpoint makes of the noisy speech. With `keep` the weights
+    of each validation stay in `out`/step-N. Raises CheckpointError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
     trainer, progress = Trainer(recipe, device), Progress(out)
@@ -61,6 +64,8 @@ def train(
         )
     store = Store(out.parent / "cache")
     batches = _batches(trainer, sources[0], store, pairs, rank, world)
+    if teacher:
+        batches = _taught(batches, _teacher(teacher, device))
     progress.begun = time.monotonic()  # what comes before is no training
     if rank == 0:
         _announce(init, new, sources[0])
@@ -149,6 +154,23 @@ def _batches(
     if isinstance(recordings, Resident):
         return data.ahead(batches)
     return (tuple(tensor.to(device) for tensor in batch) for batch in batches)
+
+
+def _teacher(folder: Path, device: torch.device) -> BandUNet:
+    """A checkpoint to learn from, without what it does after the network."""
+    model = checkpoint.load(folder, device)
+    if not isinstance(model, BandUNet):
+        raise checkpoint.CheckpointError(f"{folder} is no BandUNet: no other can be a teacher.")
+    model.config = replace(model.config, post_filter=0.0)
+    return model
+
+
+def _taught(batches: Iterator, teacher: BandUNet) -> Iterator:
+    """The same mixtures, and what the teacher makes of them in place of the clean speech."""
+    for noisy, _, bandwidth_hz in batches:
+        with torch.no_grad():
+            target = teacher(noisy)
+        yield noisy, target, bandwidth_hz
 
 
 def _stop_on_signal() -> list:
@@ -259,6 +281,12 @@ def _add_folders(group) -> None:
         help="start from this checkpoint's weights, where they fit",
     )
     group.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="DIR",
+        help="learn what this checkpoint makes of the noisy speech, instead of the clean speech",
+    )
+    group.add_argument(
         "--keep",
         action="store_true",
         help="keep a copy of the weights at every validation, for training.average",
@@ -289,6 +317,7 @@ def main(argv: list[str] | None = None) -> int:
                 pairs=options.pairs,
                 resume=options.resume,
                 init=options.init,
+                teacher=options.teacher,
                 keep=options.keep,
                 device=device,
             )
