@@ -84,7 +84,7 @@ class Recurrence(nn.Module):
         candidates = [self.candidate(x) for x in pieces]
         gates = [self.gate(x) for x in pieces]
         states, carried = scan(candidates, gates, initial, self.ceiling, kept)
-        return [x + self.out(h) for x, h in zip(pieces, states, strict=True)], carried
+        return [self.out(h).add_(x) for x, h in zip(pieces, states, strict=True)], carried
 
 
 def exchanged(matrix: Tensor, x: Tensor) -> Tensor:

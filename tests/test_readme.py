@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import denoiser
 from training import evaluate, train
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +52,12 @@ def test_scores_in_the_readme_are_those_of_the_metrics_file():
 
     results = json.loads((ROOT / "checkpoints/band/metrics.json").read_text())
     assert evaluate.table(results) in README
+
+
+def test_the_size_named_first_is_that_of_the_weights():
+    weights = ROOT / "checkpoints/band/model.safetensors"
+    count = sum(p.numel() for p in denoiser.load(weights.parent, "cpu").parameters())
+    assert f"UNet (48 kHz, {count:,} parameters, {weights.stat().st_size / 1e6:.1f} MB)" in README
 
 
 def test_the_space_installs_the_gradio_that_the_readme_names():

@@ -61,7 +61,7 @@ class Recipe:
         return self.batch * self.mixture.segment / SAMPLE_RATE
 
 
-_BAND = BandUNetConfig(bottleneck_channels=96)
+_BAND = BandUNetConfig(bottleneck_channels=80)
 _LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 _OCTAVE = (0.65, 2.0)  # with more, a model that hears nothing ahead keeps babies' cries and sirens
 
@@ -71,6 +71,8 @@ RECIPES = {
     "band": Recipe(_BAND, batch=64, learning_rate=7e-3),
     # Its end, begun from its weights by --init and with --decay 1; another end is without a critic
     "band-critic": Recipe(_BAND, batch=64, learning_rate=4e-3, adversarial=0.15),
+    # On a CPU, begun by --init from what training.prune left of a wider one, with that as --teacher
+    "band-slim": Recipe(_BAND, batch=64, learning_rate=2e-3),
     # Begun from `band` by --init, later from its own weights, with and without a critic
     "band-live": Recipe(_LIVE, MixtureConfig(speech_speed=_OCTAVE), batch=64, learning_rate=3e-3),
     "band-live-critic": Recipe(
