@@ -76,7 +76,7 @@ def test_the_error_it_names_is_that_of_what_the_block_says():
     said = []
     recurrence = net.recurrences[0]
     recurrence.candidate.weight += 0.3  # so that what memories hold has a mean
-    recurrence.out.register_forward_hook(lambda _, __, y: said.append(y.flatten(0, 2)))
+    recurrence.out.register_forward_hook(lambda _, __, y: said.append(y.flatten(0, 2).clone()))
     net(noisy)
     before = said.copy()
     (error,) = prune.prune_memories(net, 4, noisy)
@@ -125,7 +125,7 @@ def test_the_command_writes_a_model_that_loads(tmp_path, capsys):
     arguments = [str(tmp_path / "all"), *folders, "--out", str(tmp_path / "few")]
     assert prune.main([*arguments, "--memories", "8", "--channels", "12"]) == 0
     assert re.fullmatch(
-        r"memories, error by block: -.* dB\nchannels, error by block: -.* dB\n",
+        r"error by recurrence: -\S+ dB\nby recurrence, then by mixer: -\S+ -\S+ dB\n",
         capsys.readouterr().out,
     )
     config = checkpoint.load(tmp_path / "few", "cpu").config

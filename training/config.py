@@ -66,8 +66,8 @@ _LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 _OCTAVE = (0.65, 2.0)  # with more, a model that hears nothing ahead keeps babies' cries and sirens
 
 RECIPES = {
-    # On a GPU, begun by --init from weights made before with other widths. Which runs have which
-    # share in the published means, the cards say.
+    # On a GPU, begun by --init from weights made before with other widths. Which runs the published
+    # weights are made of, the cards say.
     "band": Recipe(_BAND, batch=64, learning_rate=7e-3),
     # Its end, begun from its weights by --init and with --decay 1; another end is without a critic
     "band-critic": Recipe(_BAND, batch=64, learning_rate=4e-3, adversarial=0.15),

@@ -98,7 +98,7 @@ def prune_channels(model: BandUNet, channels: int, noisy: Tensor) -> list[float]
     """Leave so many channels in the bottleneck, in place; noisy (B, T) is what they are fitted on.
 
     Returns the error of what each block's recurrence, and then each one's mixer, makes of the
-    channels, in dB of its variance. Raises CheckpointError where that cannot be.
+    channels, in dB, its outputs counting alike. Raises CheckpointError where that cannot be.
     """
     had = model.config.bottleneck_channels
     if not 0 < channels < had:
@@ -110,7 +110,7 @@ def prune_channels(model: BandUNet, channels: int, noisy: Tensor) -> list[float]
     said = []
     for ears, layers in zip(heard, readers, strict=True):
         weight = torch.cat([layer.weight for layer in layers])
-        said.append(weight / ears.variances(weight).float().sqrt()[:, None])
+        said.append(weight / ears.variances(weight).clamp(min=1e-12).float().sqrt()[:, None])
     kept = _kept(list(zip(heard, said, strict=True)), [had], [channels])
     errors = [ears.error(weight, kept) for ears, weight in zip(heard, said, strict=True)]
 
@@ -188,6 +188,7 @@ def _refit(layer: nn.Linear | ConvNorm, heard: Heard, kept: Tensor) -> Tensor:
 
 
 def _keep_outputs(layer: nn.Linear | ConvNorm, kept: Tensor) -> None:
+    """Leave a layer the outputs `kept`."""
     layer.weight = _parameter(layer.weight[kept])
     if isinstance(layer, ConvNorm):
         norm = layer.norm
@@ -231,10 +232,12 @@ def main(argv: list[str] | None = None) -> int:
             raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
         sources, _ = drawing.find_sources(options.clean, options.noise, options.rir)
         noisy = mixtures(sources, Store(options.out.parent / "cache"))
-        for what, prune in (("memories", prune_memories), ("channels", prune_channels)):
-            if getattr(options, what) is not None:
-                errors = (f"{e:.1f}" for e in prune(model, getattr(options, what), noisy))
-                print(f"{what}, error by block: {', '.join(errors)} dB")
+        if options.memories is not None:
+            errors = prune_memories(model, options.memories, noisy)
+            print("error by recurrence:", *(f"{error:.1f}" for error in errors), "dB")
+        if options.channels is not None:
+            errors = prune_channels(model, options.channels, noisy)
+            print("by recurrence, then by mixer:", *(f"{error:.1f}" for error in errors), "dB")
         checkpoint.save(model, options.out)
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
         print(error, file=sys.stderr)

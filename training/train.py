@@ -166,7 +166,10 @@ def _teacher(folder: Path, device: torch.device) -> BandUNet:
 
 
 def _taught(batches: Iterator, teacher: BandUNet) -> Iterator:
-    """The same mixtures, and what the teacher makes of them in place of the clean speech."""
+    """The same mixtures, and what the teacher makes of them in place of the clean speech.
+
+    Of those without speech, too: what the teacher leaves of noise its student leaves.
+    """
     for noisy, _, bandwidth_hz in batches:
         with torch.no_grad():
             target = teacher(noisy)
@@ -284,7 +287,8 @@ def _add_folders(group) -> None:
         "--teacher",
         type=Path,
         metavar="DIR",
-        help="learn what this checkpoint makes of the noisy speech, instead of the clean speech",
+        help="learn what this checkpoint makes of the noisy speech, instead of the clean speech; "
+        "with --resume give it again",
     )
     group.add_argument(
         "--keep",
