@@ -17,7 +17,7 @@ import denoiser
 from denoiser import checkpoint, writing
 from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet
-from training import data, drawing, train, validation
+from training import data, drawing, teacher, train, validation
 from training.config import RECIPES
 from training.progress import Progress
 from training.trainer import Trainer
@@ -89,11 +89,11 @@ def test_a_student_learns_what_its_teacher_makes_of_the_speech(sources, tmp_path
     torch.nn.init.zeros_(silent.decode.bias)
     torch.nn.init.constant_(silent.decode_high.bias, -20.0)
     checkpoint.save(silent, tmp_path / "silent")
-    assert train._teacher(tmp_path / "silent", CPU).config.post_filter == 0
+    assert teacher.load(tmp_path / "silent", CPU).config.post_filter == 0
     recipe, left = replace(TOY, learning_rate=0.02), []
     voice = 0.1 * torch.sin(2 * torch.pi * 300 * torch.arange(48000) / 48000)[None]
-    for name, teacher in (("taught", tmp_path / "silent"), ("alone", None)):
-        settings = {"minutes": 60, "steps": 40, "decay": 0, "teacher": teacher}
+    for name, taught_by in (("taught", tmp_path / "silent"), ("alone", None)):
+        settings = {"minutes": 60, "steps": 40, "decay": 0, "teacher": taught_by}
         train.train(recipe, sources, tmp_path / name, **settings)
         student = checkpoint.load(tmp_path / name, "cpu")
         left.append(float(student(voice).square().mean() / voice.square().mean()))

@@ -20,6 +20,7 @@ from denoiser.layers import ConvNorm
 from denoiser.unet import BandUNet
 from training import data, drawing
 from training.config import RECIPES
+from training.options import add_sources
 from training.store import Store
 
 SEED, BATCHES, BATCH = 7, 6, 8  # of the mixtures that it is fitted on
@@ -106,35 +107,41 @@ def prune_channels(model: BandUNet, channels: int, noisy: Tensor) -> list[float]
     readers = [(recurrence.gate, recurrence.candidate) for recurrence in model.recurrences]
     readers += [(mixer.gate, mixer.value) for mixer in model.mixers]
     leavers = [model.widen, model.decode_high]
-    *heard, wide, high = _listen(model, [gate for gate, _ in readers] + leavers, noisy)
-    said = []
-    for ears, layers in zip(heard, readers, strict=True):
+    heard = _listen(model, [gate for gate, _ in readers] + leavers, noisy)
+    ears = []
+    for each, layers in zip(heard, readers, strict=False):
         weight = torch.cat([layer.weight for layer in layers])
-        said.append(weight / ears.variances(weight).clamp(min=1e-12).float().sqrt()[:, None])
-    kept = _kept(list(zip(heard, said, strict=True)), [had], [channels])
-    errors = [ears.error(weight, kept) for ears, weight in zip(heard, said, strict=True)]
+        deviation = each.variances(weight).clamp(min=1e-12).float().sqrt()
+        ears.append((each, weight / deviation[:, None]))
+    kept = _kept(ears, [had], [channels])
+    errors = [each.error(weight, kept) for each, weight in ears]
+    _narrow(model, heard, kept)
+    model.config = replace(model.config, bottleneck_channels=channels)
+    return errors
 
-    for recurrence, ears in zip(model.recurrences, heard, strict=False):
+
+def _narrow(model: BandUNet, heard: list[Heard], kept: Tensor) -> None:
+    """Leave the bottleneck the channels `kept`; heard by recurrences, mixers and the decoders."""
+    *blocks, wide, high = heard
+    for recurrence, ears in zip(model.recurrences, blocks, strict=False):
         _refit(recurrence.gate, ears, kept)
         lost = _refit(recurrence.candidate, ears, kept)  # has no bias: memories hold it for good
         recurrence.out.norm.running_mean -= recurrence.out.weight @ lost
         _keep_outputs(recurrence.out, kept)
-    for mixer, ears in zip(model.mixers, heard[len(model.recurrences) :], strict=True):
+    for mixer, ears in zip(model.mixers, blocks[len(model.recurrences) :], strict=True):
         for layer in (mixer.gate, mixer.value):
             _refit(layer, ears, kept)
             _keep_outputs(layer, kept)
-    of_each = (had * torch.arange(model.config.high_positions)[:, None] + kept).flatten()
-    for layer, ears, inputs, first_skip in (
-        (model.widen, wide, kept, had),
-        (model.decode_high, high, of_each, had * model.config.high_positions),
-    ):
-        skips = torch.arange(first_skip, len(ears.mean))
-        _refit(layer, ears, torch.cat((inputs, skips)))
+    c = model.config
+    each = c.bottleneck_channels * torch.arange(c.high_positions)[:, None]
+    of_high = (each + kept).flatten()  # the same channels of every high position
+    skip = torch.arange(c.bottleneck_channels, len(wide.mean))
+    _refit(model.widen, wide, torch.cat((kept, skip)))
+    skip = torch.arange(c.bottleneck_channels * c.high_positions, len(high.mean))
+    _refit(model.decode_high, high, torch.cat((of_high, skip)))
     _keep_outputs(model.narrow, kept)
-    _keep_outputs(model.encode_high, of_each)
+    _keep_outputs(model.encode_high, of_high)
     model.position = _parameter(model.position[..., kept])
-    model.config = replace(model.config, bottleneck_channels=channels)
-    return errors
 
 
 def _listen(model: BandUNet, layers: list[nn.Module], noisy: Tensor) -> list[Heard]:
@@ -218,10 +225,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, metavar="FOLDER", help="of the model")
     parser.add_argument("--memories", type=int, metavar="N", help="to be left in each block")
     parser.add_argument("--channels", type=int, metavar="N", help="to be left in the bottleneck")
-    for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
-        parser.add_argument(
-            f"--{name}", nargs="+", default=[], metavar="DIR", help=f"folders of {what}"
-        )
+    add_sources(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
     if options.memories is None and options.channels is None:

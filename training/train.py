@@ -5,9 +5,7 @@ state.safetensors, from which --resume goes on. Mixtures are numbered: a run tha
 resumed, or spread over ranks by torchrun, hears the same ones in the same order.
 """
 
-import argparse
 import itertools
-import math
 import signal
 import sys
 import time
@@ -20,13 +18,15 @@ import torch
 
 from denoiser import audio, checkpoint
 from denoiser.offline import return_free_memory
-from denoiser.unet import BandUNet
 from training import data, distributed, drawing
 from training.benchmark import benchmark
 from training.config import CPU_BATCH, RECIPES, Recipe
+from training.options import parse
 from training.progress import Progress, summary
 from training.resident import Resident
 from training.store import Store
+from training.teacher import load as load_teacher
+from training.teacher import taught
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
@@ -65,7 +65,7 @@ def train(
     store = Store(out.parent / "cache")
     batches = _batches(trainer, sources[0], store, pairs, rank, world)
     if teacher:
-        batches = _taught(batches, _teacher(teacher, device))
+        batches = taught(batches, load_teacher(teacher, device))
     progress.begun = time.monotonic()  # what comes before is no training
     if rank == 0:
         _announce(init, new, sources[0])
@@ -156,26 +156,6 @@ def _batches(
     return (tuple(tensor.to(device) for tensor in batch) for batch in batches)
 
 
-def _teacher(folder: Path, device: torch.device) -> BandUNet:
-    """A checkpoint to learn from, without what it does after the network."""
-    model = checkpoint.load(folder, device)
-    if not isinstance(model, BandUNet):
-        raise checkpoint.CheckpointError(f"{folder} is no BandUNet: no other can be a teacher.")
-    model.config = replace(model.config, post_filter=0.0)
-    return model
-
-
-def _taught(batches: Iterator, teacher: BandUNet) -> Iterator:
-    """The same mixtures, and what the teacher makes of them in place of the clean speech.
-
-    Of those without speech, too: what the teacher leaves of noise its student leaves.
-    """
-    for noisy, _, bandwidth_hz in batches:
-        with torch.no_grad():
-            target = teacher(noisy)
-        yield noisy, target, bandwidth_hz
-
-
 def _stop_on_signal() -> list:
     """A list that SIGINT or SIGTERM make true: the step in hand is finished and saved.
 
@@ -188,118 +168,9 @@ def _stop_on_signal() -> list:
     return received
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no positive number")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train", description=__doc__, fromfile_prefix_chars="@"
-    )
-    parser.add_argument("--recipe", choices=RECIPES, default="band")
-    _add_data(parser.add_argument_group("what it hears"))
-    _add_length(parser.add_argument_group("how long"))
-    _add_folders(parser.add_argument_group("from where to where"))
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument(
-        "--benchmark", action="store_true", help="time the parts of a step instead of training"
-    )
-    return parser.parse_args(argv)
-
-
-def _add_data(group) -> None:
-    for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
-        group.add_argument(
-            f"--{name}",
-            nargs="+",
-            default=[],
-            metavar="DIR",
-            help=f"folders of {what}, or @FILE with a path a line; one named twice is heard twice "
-            "as often",
-        )
-    group.add_argument(
-        "--seed",
-        type=_count,
-        default=Recipe.seed,
-        metavar="N",
-        help="of the mixtures: give a run with --init from another run another seed, or it hears "
-        "what that one heard; --resume keeps the run's own (default: %(default)s)",
-    )
-    group.add_argument(
-        "--batch",
-        type=_count,
-        metavar="N",
-        help=f"segments a step (default: the recipe's, on a CPU at most {CPU_BATCH}); --resume "
-        "keeps the run's own",
-    )
-    group.add_argument(
-        "--pairs", type=_count, metavar="N", help="learn from the same N mixtures again and again"
-    )
-
-
-def _add_length(group) -> None:
-    group.add_argument(
-        "--minutes",
-        type=_positive,
-        default=60.0,
-        help="how long to train, in all its sessions (default: %(default)g)",
-    )
-    group.add_argument(
-        "--steps", type=_count, metavar="N", help="end with step N, if that comes before the time"
-    )
-    group.add_argument(
-        "--decay",
-        type=_share,
-        default=0.25,
-        metavar="SHARE",
-        help="last share of the minutes, in which the learning rate falls to nothing; "
-        "0 for a run that is to be resumed (default: %(default)s)",
-    )
-
-
-def _add_folders(group) -> None:
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
-    group.add_argument("--resume", action="store_true", help="go on from --out")
-    group.add_argument(
-        "--init",
-        type=Path,
-        metavar="DIR",
-        help="start from this checkpoint's weights, where they fit",
-    )
-    group.add_argument(
-        "--teacher",
-        type=Path,
-        metavar="DIR",
-        help="learn what this checkpoint makes of the noisy speech, instead of the clean speech; "
-        "with --resume give it again",
-    )
-    group.add_argument(
-        "--keep",
-        action="store_true",
-        help="keep a copy of the weights at every validation, for training.average",
-    )
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    options = _arguments(argv)
+    options = parse(argv, __doc__)
     keep_freed_memory()
     try:
         device = checkpoint.pick_device(options.device)
