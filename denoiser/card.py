@@ -40,11 +40,11 @@ In a checkout of the code. Python:
 
 ```python
 import denoiser
-from denoiser import audio, writing
+from denoiser import audio
 
 model = denoiser.load("{source}")
 wave, rate = audio.read("talk.mp3")
-writing.write("talk_denoised.wav", denoiser.denoise(model, wave, rate), rate)
+audio.write("talk_denoised.wav", denoiser.denoise(model, wave, rate), rate)
 ```
 
 The command line, and the page:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from denoiser import audio, writing
+from denoiser import audio
 from denoiser.audio import Notify
 
 CHUNK_SECONDS = 20.0
@@ -76,7 +76,7 @@ def denoise_file(
 
     gain, done = level_gain(counted(), about.sample_rate), 0
     blocks = audio.blocks(source)
-    with writing.Writer(
+    with audio.Writer(
         target, about.sample_rate, about.channels, subtype or about.subtype
     ) as writer:
         denoised = denoise_blocks(

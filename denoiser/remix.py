@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio, writing
+from denoiser import audio
 from denoiser.offline import level_gain, mixed
 
 PREVIEW_RATE = 48000  # Hz, at most: what browsers play
@@ -30,7 +30,7 @@ def remix(
     """
     about = audio.info(source)
     gain = np.float32(10 ** (gain_db / 20))
-    with writing.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+    with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
         for noisy, clean in pairs(source, estimate):
             mixture = mixed(noisy, clean, strength)
             writer.write(gain * (noisy - mixture if removed else mixture))
@@ -48,7 +48,7 @@ def preview(source, estimate, target) -> dict[str, list[float]]:
     rate = min(about.sample_rate, PREVIEW_RATE)
     resampler = audio.Resampler(about.sample_rate, rate, 2 * sides)
     size, peaks = max(1, round(OUTLINE_SECONDS * about.sample_rate)), []
-    with writing.Writer(target, rate, 2 * sides) as writer:
+    with audio.Writer(target, rate, 2 * sides) as writer:
         for noisy, clean in pairs(source, estimate):
             starts = np.arange(0, noisy.shape[1], size)
             loudest = [np.abs(wave).max(axis=0) for wave in (noisy, clean)]
@@ -89,7 +89,7 @@ def pairs(source, estimate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def to_mono(source, target, notify: audio.Notify | None = None) -> None:
     """The mean of all channels, in the bit depth of the source; `notify` hears of damage."""
     about = audio.info(source)
-    with writing.Writer(target, about.sample_rate, 1, about.subtype) as writer:
+    with audio.Writer(target, about.sample_rate, 1, about.subtype) as writer:
         for wave in audio.blocks(source, notify=notify):
             writer.write(wave.mean(axis=0, keepdims=True))
 
@@ -119,7 +119,7 @@ def add_noise(speech, noise, target, *, snr_db: float) -> None:
 
     peak = max(float(np.abs(wave).max()) for wave in mixture())
     fits = np.float32(min(1.0, FULLEST / peak))
-    with writing.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+    with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
         for wave in mixture():
             writer.write(fits * wave)
 

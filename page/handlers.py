@@ -200,7 +200,8 @@ def cleared() -> tuple:
 
 def shown(result: Result, strength: float, request: gr.Request) -> tuple:
     """The player, and what can be taken away: of a video, the video too; MP3 holds two channels."""
-    from denoiser import audio, video
+    from denoiser import audio
+    from denoiser.audio import video
 
     with refusals():
         value = results.player(result, strength, request)

@@ -78,7 +78,8 @@ def measured(result: Result, strength: float, dnsmos: bool = False) -> dict:
 
 def take(result: Result, strength: float, loudness: str = "keep", form: str = "wav") -> str:
     """The file to take away; made when it is first asked for. Raises AudioError."""
-    from denoiser import remix, video
+    from denoiser import remix
+    from denoiser.audio import video
 
     name, suffix = FORMS[form]
     stem = Path(result.original).stem

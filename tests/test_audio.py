@@ -8,7 +8,7 @@ import soundfile
 import soxr
 from sounds import encode, level_of, noise, tone
 
-from denoiser import audio, writing
+from denoiser import audio
 from denoiser.audio import AudioError
 
 STEPS = {"PCM_16": 2**15, "PCM_24": 2**23}
@@ -37,7 +37,7 @@ def test_what_is_written_is_read_back_exactly(tmp_path, ending, subtype, rate, c
     if subtype in STEPS:
         wave = np.rint(wave * STEPS[subtype]) / np.float32(STEPS[subtype])
     path = tmp_path / f"sound{ending}"
-    writing.write(path, wave, rate, subtype)
+    audio.write(path, wave, rate, subtype)
     back, back_rate = audio.read(path)
     assert back.dtype == np.float32
     assert back_rate == rate
@@ -52,7 +52,7 @@ def test_what_is_written_is_read_back_exactly(tmp_path, ending, subtype, rate, c
 def test_integers_are_rounded_and_clipped_never_wrapped(tmp_path, ending, subtype):
     step = 1 / STEPS[subtype]
     wave = np.array([[1.5, 1.0, -1.0, -1.5, 0.6 * step, -0.6 * step, 0.4 * step]], np.float32)
-    writing.write(tmp_path / f"x{ending}", wave, 48_000, subtype)
+    audio.write(tmp_path / f"x{ending}", wave, 48_000, subtype)
     expected = np.array([[1 - step, 1 - step, -1, -1, step, -step, 0]], np.float32)
     np.testing.assert_array_equal(audio.read(tmp_path / f"x{ending}")[0], expected)
 
@@ -73,7 +73,7 @@ def test_libsndfile_files_give_libsndfile_samples(tmp_path, name, kind, kept_as)
 
 def test_libsndfile_reads_what_is_written(tmp_path):
     wave = noise(5_001, 6)
-    writing.write(tmp_path / "x.wav", wave, 48_000, "FLOAT")
+    audio.write(tmp_path / "x.wav", wave, 48_000, "FLOAT")
     back, rate = soundfile.read(tmp_path / "x.wav", dtype="float32")
     assert rate == 48_000
     np.testing.assert_array_equal(back.T, wave)
@@ -150,7 +150,7 @@ def test_a_tone_keeps_frequency_and_level(tmp_path, name, codec, rate, muxer, vi
     [(8_000, 1, 8_000), (44_100, 2, 44_100), (46_000, 1, 48_000), (96_000, 2, 48_000)],
 )
 def test_mp3_is_written_at_a_rate_it_knows(tmp_path, rate, channels, kept_rate):
-    writing.write(tmp_path / "x.mp3", tone(rate + 77, rate, channels), rate)
+    audio.write(tmp_path / "x.mp3", tone(rate + 77, rate, channels), rate)
     wave, back_rate = audio.read(tmp_path / "x.mp3")
     assert back_rate == kept_rate
     assert len(wave) == channels
@@ -164,14 +164,14 @@ def test_mp3_is_written_at_a_rate_it_knows(tmp_path, rate, channels, kept_rate):
 
 def test_blocks_joined_are_the_file(tmp_path):
     wave = noise(100_003, 2)
-    writing.write(tmp_path / "x.wav", wave, 8_000, "FLOAT")
+    audio.write(tmp_path / "x.wav", wave, 8_000, "FLOAT")
     pieces = list(audio.blocks(tmp_path / "x.wav", seconds=3.0))
     assert [piece.shape for piece in pieces] == [(2, 24_000)] * 4 + [(2, 4_003)]
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), wave)
 
 
 def test_a_long_file_needs_no_more_memory_than_a_short_one(tmp_path):
-    with writing.Writer(tmp_path / "long.wav", 8_000, 1) as writer:
+    with audio.Writer(tmp_path / "long.wav", 8_000, 1) as writer:
         for _ in range(60):
             writer.write(noise(80_000))  # 60 x 10 s
     tracemalloc.start()
@@ -242,7 +242,7 @@ def test_a_stream_resamples_like_the_whole(from_rate, to_rate, samples):
 def test_what_cannot_be_written_is_said(tmp_path, name, channels, sentence):
     (tmp_path / "folder.wav").mkdir()
     with pytest.raises(AudioError) as error:
-        writing.write(tmp_path / name, noise(100, channels), 48_000)
+        audio.write(tmp_path / name, noise(100, channels), 48_000)
     assert str(error.value) == f"{name.rpartition('/')[2]} cannot be written: {sentence}"
     assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]
 
@@ -252,7 +252,7 @@ def test_what_cannot_be_written_is_said(tmp_path, name, channels, sentence):
 def test_an_interrupted_file_leaves_nothing_and_keeps_the_old_one(tmp_path, ending, reason):
     path = tmp_path / f"x{ending}"
     path.write_text("the old one")
-    writer = writing.Writer(path, 48_000, 1)
+    writer = audio.Writer(path, 48_000, 1)
     writer.write(noise(10_000))
     assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(reason), writer:
@@ -263,8 +263,8 @@ def test_an_interrupted_file_leaves_nothing_and_keeps_the_old_one(tmp_path, endi
 
 def test_pieces_written_are_the_whole(tmp_path):
     wave = noise(20_000, 2)
-    writing.write(tmp_path / "whole.flac", wave, 48_000)
-    with writing.Writer(tmp_path / "pieces.flac", 48_000, 2) as writer:
+    audio.write(tmp_path / "whole.flac", wave, 48_000)
+    with audio.Writer(tmp_path / "pieces.flac", 48_000, 2) as writer:
         for start in range(0, 20_000, 333):
             writer.write(wave[:, start : start + 333])
     assert (tmp_path / "whole.flac").read_bytes() == (tmp_path / "pieces.flac").read_bytes()
@@ -278,18 +278,18 @@ def test_a_wave_of_the_wrong_shape_or_without_numbers_is_refused(tmp_path, wave)
     error = r"expected a wave of shape|not numbers|expected a wave of floats"
     with (
         pytest.raises(ValueError, match=error),
-        writing.Writer(tmp_path / "x.wav", 8_000, 1) as file,
+        audio.Writer(tmp_path / "x.wav", 8_000, 1) as file,
     ):
         file.write(wave)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_would_end_the_mp3_encoder_and_the_program_with_it_is_refused(tmp_path):
-    writing.write(tmp_path / "loud.mp3", noise(48_000) * np.float32(1e3), 48_000)
+    audio.write(tmp_path / "loud.mp3", noise(48_000) * np.float32(1e3), 48_000)
     with pytest.raises(AudioError, match="at most 10,000 times full scale"):
-        writing.write(tmp_path / "louder.mp3", noise(48_000) * np.float32(1e8), 48_000)
+        audio.write(tmp_path / "louder.mp3", noise(48_000) * np.float32(1e8), 48_000)
 
 
 def test_an_unknown_bit_depth_is_a_sentence(tmp_path):
     with pytest.raises(AudioError, match="'PCM_32' is none of PCM_16, PCM_24, FLOAT"):
-        writing.write(tmp_path / "x.wav", noise(10), 48_000, "PCM_32")
+        audio.write(tmp_path / "x.wav", noise(10), 48_000, "PCM_32")

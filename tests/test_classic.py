@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from denoiser import classic, denoise, writing
+from denoiser import audio, classic, denoise
 from denoiser.classic import ClassicUNet, ClassicUNetConfig
 from training import data, drawing, objectives
 from training.config import RECIPES, MixtureConfig
@@ -125,7 +125,7 @@ def test_trimming_cuts_the_silent_ends_off(tmp_path):
     wave = 1e-4 * np.random.default_rng(0).standard_normal(3 * 48000).astype(np.float32)
     wave[48000:96000] += 0.5 * np.sin(2 * np.pi * 500 * second)
     (tmp_path / "clean").mkdir()
-    writing.write(tmp_path / "clean" / "tone.wav", wave[None], 48000)
+    audio.write(tmp_path / "clean" / "tone.wav", wave[None], 48000)
     sources = drawing.Sources([tmp_path / "clean" / "tone.wav"], [], [])
     mixture = replace(
         drawing.draw(replace(sources, noise=sources.clean), MixtureConfig(), 0, 0), noises=()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import denoiser
-from denoiser import audio, checkpoint, offline, plot, writing
+from denoiser import audio, checkpoint, offline, plot
 from denoiser.cli import main
 
 RATE = 16_000
@@ -24,7 +24,7 @@ def stand_in(monkeypatch):
     def denoise_file(model, source, target, *, strength=1.0, notify=None):
         calls.append((model, source.name, strength))
         about = audio.info(source)
-        with writing.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+        with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
             for block in audio.blocks(source):
                 writer.write(block / 2)
                 yield 0.5
@@ -42,7 +42,7 @@ def recordings(tmp_path, monkeypatch):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     wave = np.full((1, RATE), 0.5, np.float32)
     for name in ("voice.wav", "deep/voice.flac", "deep/er/talk.mp3"):
-        writing.write(tmp_path / name, wave, RATE)
+        audio.write(tmp_path / name, wave, RATE)
     (tmp_path / "text.mp3").write_text("This is not music.\n" * 500)
     (tmp_path / "notes.txt").write_text("nor is this")
     return tmp_path
@@ -137,7 +137,7 @@ def test_a_stop_leaves_no_result(capsys, recordings, monkeypatch):
     def write(self, wave):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(writing.Writer, "write", write)
+    monkeypatch.setattr(audio.Writer, "write", write)
     assert run(capsys, "denoise", "voice.wav") == (130, [], ["stopped."])
     assert sorted(path.name for path in recordings.iterdir()) == [
         "deep", "notes.txt", "text.mp3", "voice.wav"
@@ -177,7 +177,7 @@ def test_plot_pictures_clean_noise_mixture_and_denoised(capsys, recordings, monk
     clean = np.linspace(-0.5, 0.5, RATE, dtype=np.float32)[None].repeat(2, axis=0)
     noise = np.array([[0.125], [0.375]], np.float32)
     for name, wave in {"clean": clean, "noisy": clean + noise, "denoised": clean / 2}.items():
-        writing.write(f"{name}.wav", wave, RATE, "FLOAT")
+        audio.write(f"{name}.wav", wave, RATE, "FLOAT")
     seen = {}
     draw = plot.compare
 
@@ -196,7 +196,7 @@ def test_plot_pictures_clean_noise_mixture_and_denoised(capsys, recordings, monk
 
 
 def test_plot_refuses_files_that_are_not_one_recording(capsys, recordings):
-    writing.write("short.wav", np.zeros((2, 100), np.float32), 8_000)
+    audio.write("short.wav", np.zeros((2, 100), np.float32), 8_000)
     code, out, err = run(capsys, "plot", "voice.wav", "short.wav", "voice.wav", "-o", "images")
     assert (code, out) == (1, [])
     assert err == [

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from sounds import encode, level_of, noise, tone
 
-from denoiser import audio, writing
+from denoiser import audio
 from denoiser.audio import AudioError
 
 
@@ -25,10 +25,10 @@ def make_bad(folder, name):
     elif name == "picture.mp4":
         encode(path, None, None, 0, video="mpeg4")
     elif name == "playlist.wav":  # FFmpeg would open the file that it names
-        writing.write(folder / "secret.wav", tone(8_000, 8_000), 8_000)
+        audio.write(folder / "secret.wav", tone(8_000, 8_000), 8_000)
         path.write_text("ffconcat version 1.0\nfile secret.wav\n")
     elif name == "nothing.wav":
-        writing.write(path, np.zeros((1, 0), np.float32), 48_000)
+        audio.write(path, np.zeros((1, 0), np.float32), 48_000)
     elif name in ("nan.wav", "infinity.wav"):
         wave = noise(48_000)
         wave[0, 24_000] = np.nan if name == "nan.wav" else -np.inf
@@ -78,7 +78,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path, name, sentence):
 
 @pytest.mark.parametrize("ending", [".wav", ".flac", ".mp3"])
 def test_one_sample_is_a_recording(tmp_path, ending):
-    writing.write(tmp_path / f"x{ending}", np.full((1, 1), 0.25, np.float32), 48_000)
+    audio.write(tmp_path / f"x{ending}", np.full((1, 1), 0.25, np.float32), 48_000)
     wave, rate = audio.read(tmp_path / f"x{ending}")
     assert (rate, wave[0, 0]) == (48_000, pytest.approx(0.25, abs=0.02))
 
@@ -86,7 +86,7 @@ def test_one_sample_is_a_recording(tmp_path, ending):
 @pytest.mark.parametrize("claimed", [0, 10**6, 2**32 - 1])
 def test_a_wav_that_lies_about_its_length_gives_what_is_there(tmp_path, claimed):
     wave = np.rint(noise(10_000) * 2**15) / np.float32(2**15)
-    writing.write(tmp_path / "x.wav", wave, 48_000)
+    audio.write(tmp_path / "x.wav", wave, 48_000)
     data = bytearray((tmp_path / "x.wav").read_bytes())
     struct.pack_into("<I", data, data.index(b"data") + 4, claimed)
     (tmp_path / "x.wav").write_bytes(data)
@@ -94,7 +94,7 @@ def test_a_wav_that_lies_about_its_length_gives_what_is_there(tmp_path, claimed)
 
 
 def test_a_truncated_mp3_gives_what_is_there(tmp_path):
-    writing.write(tmp_path / "x.mp3", tone(96_000, 48_000), 48_000)
+    audio.write(tmp_path / "x.mp3", tone(96_000, 48_000), 48_000)
     data = (tmp_path / "x.mp3").read_bytes()
     (tmp_path / "half.mp3").write_bytes(data[: len(data) // 2])
     whole, half = audio.read(tmp_path / "x.mp3")[0], audio.read(tmp_path / "half.mp3")[0]
@@ -103,7 +103,7 @@ def test_a_truncated_mp3_gives_what_is_there(tmp_path):
 
 
 def test_damage_in_the_middle_costs_only_the_damaged_part(tmp_path):
-    writing.write(tmp_path / "x.flac", tone(480_000, 48_000), 48_000)
+    audio.write(tmp_path / "x.flac", tone(480_000, 48_000), 48_000)
     data = bytearray((tmp_path / "x.flac").read_bytes())
     data[len(data) // 2 : len(data) // 2 + 100] = bytes(100)
     (tmp_path / "x.flac").write_bytes(data)
@@ -112,12 +112,12 @@ def test_damage_in_the_middle_costs_only_the_damaged_part(tmp_path):
 
 
 def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
-    writing.write(tmp_path / "whole.flac", tone(480_000, 48_000), 48_000)
+    audio.write(tmp_path / "whole.flac", tone(480_000, 48_000), 48_000)
     data = bytearray((tmp_path / "whole.flac").read_bytes())
     (tmp_path / "half.flac").write_bytes(data[: len(data) // 2])
     data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
     (tmp_path / "hole.flac").write_bytes(data)
-    writing.write(tmp_path / "whole.wav", tone(480_000, 48_000), 48_000)
+    audio.write(tmp_path / "whole.wav", tone(480_000, 48_000), 48_000)
     data = (tmp_path / "whole.wav").read_bytes()
     (tmp_path / "half.wav").write_bytes(data[: len(data) // 2])
     careless = bytearray(data)  # the size of the file, where that of what follows should be
@@ -134,7 +134,7 @@ def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
 def test_a_file_that_changes_rate_and_channels_keeps_its_pitch_and_length(tmp_path):
     data = b""
     for rate, channels in ((44_100, 2), (24_000, 1), (48_000, 2)):
-        writing.write(tmp_path / "part.mp3", tone(2 * rate, rate, channels), rate)
+        audio.write(tmp_path / "part.mp3", tone(2 * rate, rate, channels), rate)
         data += (tmp_path / "part.mp3").read_bytes()
     (tmp_path / "x.mp3").write_bytes(data)
     wave, rate = audio.read(tmp_path / "x.mp3")
@@ -150,13 +150,13 @@ def test_a_file_that_changes_rate_and_channels_keeps_its_pitch_and_length(tmp_pa
 )
 def test_any_file_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    writing.write(name, noise(100), 48_000)
+    audio.write(name, noise(100), 48_000)
     assert audio.read(name)[0].shape == (1, 100)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_tags_in_an_old_encoding(tmp_path):
-    writing.write(tmp_path / "x.wav", noise(100), 48_000)
+    audio.write(tmp_path / "x.wav", noise(100), 48_000)
     tag = b"LIST" + struct.pack("<I", 16) + b"INFOIART" + struct.pack("<I", 4) + b"J\xf6r\x00"
     with (tmp_path / "x.wav").open("ab") as file:
         file.write(tag)

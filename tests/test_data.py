@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from denoiser import audio, writing
+from denoiser import audio
 from training import data, drawing
 from training.config import MixtureConfig
 from training.store import Excerpt, Store
@@ -34,11 +34,11 @@ def corpus(tmp_path_factory):
         (root / folder).mkdir()
         for n in range(count):
             wave = 0.1 * rng.standard_normal((1, 5 * rate)).astype(np.float32)
-            writing.write(root / folder / f"{n}.wav", wave, rate)
+            audio.write(root / folder / f"{n}.wav", wave, rate)
     echo = np.zeros((1, 48000), np.float32)
     echo[0, [100, 100 + 4800]] = 0.9, 0.5
     (root / "rir").mkdir()
-    writing.write(root / "rir" / "room.wav", echo, 48000)
+    audio.write(root / "rir" / "room.wav", echo, 48000)
     return root
 
 
@@ -211,7 +211,7 @@ def test_an_unreadable_recording_is_named_once_and_counts_as_silence(tmp_path, s
 
 
 def test_a_silent_room_is_no_room(sources, store, tmp_path):
-    writing.write(tmp_path / "silent.wav", np.zeros((1, 4800), np.float32), 48000)
+    audio.write(tmp_path / "silent.wav", np.zeros((1, 4800), np.float32), 48000)
     mixture = drawing.draw(sources, PLAIN, seed=0, index=0)
     noisy, *_ = sound([replace(mixture, room=tmp_path / "silent.wav")], store, PLAIN)
     assert torch.equal(noisy, sound([mixture], store, PLAIN)[0])
@@ -234,7 +234,7 @@ def test_a_second_read_comes_from_the_cache(corpus, store):
 def test_a_faster_recording_is_higher_and_reaches_further_up(tmp_path, store):
     """A tone of 1 kHz at speed 1.25 is one of 1.25 kHz, and takes 1.25 times the recording."""
     tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000).astype(np.float32)
-    writing.write(tmp_path / "tone.wav", tone[None], 48000)
+    audio.write(tmp_path / "tone.wav", tone[None], 48000)
     faster = Excerpt(tmp_path / "tone.wav", 0.0, 1.25)
     (piece,), bandwidth = store.play([faster], 24000), store.bandwidth(faster)
     plain = store.read(tmp_path / "tone.wav", 0.0, 24000)[1]

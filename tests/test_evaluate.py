@@ -10,7 +10,7 @@ import pytest
 import soundfile as sf
 
 import denoiser
-from denoiser import audio, checkpoint, metrics, writing
+from denoiser import audio, checkpoint, metrics
 from denoiser.unet import BandUNet, BandUNetConfig
 from training import evaluate, extremes, speed
 
@@ -144,7 +144,7 @@ def test_other_weights_are_scored_anew_and_the_noisy_recording_is_not(few, monke
 
 
 def test_silence_for_clean_speech_is_a_sentence_with_its_name(few, capsys):
-    writing.write(few / "clean" / SAMPLE, 0 * audio.read(few / "clean" / SAMPLE)[0], 16000)
+    audio.write(few / "clean" / SAMPLE, 0 * audio.read(few / "clean" / SAMPLE)[0], 16000)
     assert evaluate.main(["model", "few", "--no-dnsmos"]) == 1
     assert f"{SAMPLE}, noisy, cannot be scored: PESQ found no speech" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import soxr
 import torch
 from toy import CPU, TOY, batch, weights
 
-from denoiser import writing
+from denoiser import audio
 from denoiser.scan import KERNELS, scan
 from training import data
 from training.drawing import Sources
@@ -71,7 +71,7 @@ def test_recordings_on_the_card_play_as_those_on_disk(tmp_path):
     for seconds in (4, 1, 0.5):
         paths.append(tmp_path / f"{seconds}.wav")
         wave = 0.1 * rng.standard_normal((1, round(seconds * 48000))).astype(np.float32)
-        writing.write(paths[-1], wave, 48000)
+        audio.write(paths[-1], wave, 48000)
     store = Store(tmp_path / "cache")
     card = data.place(store, Sources(paths[:1], paths[1:2], paths[2:]), GPU)
     excerpts = [Excerpt(path, 0.3) for path in paths]

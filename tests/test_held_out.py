@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from denoiser import writing
+from denoiser import audio
 from training import data, drawing, held_out, pairs
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -37,7 +37,7 @@ def test_nothing_that_is_trained_on_is_in_a_pair(tmp_path, monkeypatch):
 
 def test_silent_recordings_are_a_sentence_and_no_endless_search(tmp_path, capsys):
     (tmp_path / "voices").mkdir()
-    writing.write(tmp_path / "voices/silence.wav", np.zeros((1, 480000), np.float32), 48000)
+    audio.write(tmp_path / "voices/silence.wav", np.zeros((1, 480000), np.float32), 48000)
     command = ["--clean", str(tmp_path / "voices"), "--noise", str(SAMPLES / "noisy")]
     assert held_out.main([*command, "--count", "2", "--out", str(tmp_path / "pairs")]) == 1
     few, silent = capsys.readouterr().err.splitlines()

@@ -205,9 +205,9 @@ def test_the_environment_names_the_model_of_page_and_command_line(monkeypatch):
 
 def test_a_real_process_finds_all_in_its_environment(server, repo, tmp_path):
     """In a process of its own the client reads HF_ENDPOINT and its cache's place itself."""
-    from denoiser import writing
+    from denoiser import audio
 
-    writing.write(tmp_path / "a.wav", np.full((1, 1600), 0.1, np.float32), 16000)
+    audio.write(tmp_path / "a.wav", np.full((1, 1600), 0.1, np.float32), 16000)
     environment = os.environ | {
         "HF_ENDPOINT": server.url,
         "HF_HOME": str(tmp_path / "home"),

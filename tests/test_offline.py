@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import denoiser
-from denoiser import audio, metrics, offline, writing
+from denoiser import audio, metrics, offline
 from denoiser.unet import BandUNet, BandUNetConfig
 
 ROOT = Path(__file__).parent.parent
@@ -176,7 +176,7 @@ def test_strength_outside_0_to_1_is_refused(band, strength):
 
 def test_a_file_equals_its_wave_and_keeps_its_form(band, tmp_path):
     wave = speechlike(2, 44100 * 40, 44100)
-    writing.write(tmp_path / "in.wav", wave, 44100, "PCM_24")
+    audio.write(tmp_path / "in.wav", wave, 44100, "PCM_24")
     shares = list(offline.denoise_file(band, tmp_path / "in.wav", tmp_path / "out.wav"))
     assert shares == sorted(shares)
     assert shares[-1] == 1
@@ -187,7 +187,7 @@ def test_a_file_equals_its_wave_and_keeps_its_form(band, tmp_path):
 
 
 def test_a_closed_generator_leaves_no_file(band, tmp_path):
-    writing.write(tmp_path / "in.wav", speechlike(1, 48000 * 40, 48000), 48000)
+    audio.write(tmp_path / "in.wav", speechlike(1, 48000 * 40, 48000), 48000)
     work = offline.denoise_file(band, tmp_path / "in.wav", tmp_path / "out.wav")
     assert 0 < next(work) < 1
     work.close()

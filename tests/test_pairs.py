@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from denoiser import audio, writing
+from denoiser import audio
 from training import pairs
 
 
@@ -48,7 +48,7 @@ def test_pairs_that_cannot_be_compared_are_a_sentence(tmp_path, shape, sentence)
     lengths = {"noisy": shape, "clean": (shape[0], 8000)}
     for kind, size in lengths.items():
         (tmp_path / kind).mkdir()
-        writing.write(tmp_path / kind / "a.wav", np.zeros(size, np.float32), 16000)
+        audio.write(tmp_path / kind / "a.wav", np.zeros(size, np.float32), 16000)
     with pytest.raises(audio.AudioError) as error:
         pairs.find(tmp_path)[0].read()
     assert str(error.value) == sentence

@@ -7,7 +7,7 @@ import librosa
 import numpy as np
 import pytest
 
-from denoiser import plot, writing
+from denoiser import audio, plot
 
 
 def tone(hz: float, seconds: float, sample_rate: int, gain: float = 0.5) -> np.ndarray:
@@ -16,7 +16,7 @@ def tone(hz: float, seconds: float, sample_rate: int, gain: float = 0.5) -> np.n
 
 
 def written(path, wave, sample_rate) -> str:
-    writing.write(path, np.atleast_2d(wave), sample_rate)
+    audio.write(path, np.atleast_2d(wave), sample_rate)
     return str(path)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from denoiser import audio, metrics, writing
+from denoiser import audio, metrics
 from denoiser.remix import add_noise, preview, remix, to_mono
 from denoiser.report import report
 
@@ -23,8 +23,8 @@ def files(request, tmp_path):
     clean = speechlike(12.345, request.param)
     noise = np.random.default_rng(0).standard_normal(clean.shape) * 0.01
     noisy = clean + noise.astype(np.float32)
-    writing.write(tmp_path / "talk.wav", noisy, RATE, "PCM_24")
-    writing.write(tmp_path / "estimate.wav", clean, RATE, "FLOAT")
+    audio.write(tmp_path / "talk.wav", noisy, RATE, "PCM_24")
+    audio.write(tmp_path / "estimate.wav", clean, RATE, "FLOAT")
     return tmp_path / "talk.wav", tmp_path / "estimate.wav", audio.read(tmp_path / "talk.wav")[0]
 
 
@@ -80,8 +80,8 @@ def test_mono_is_the_mean_of_all_channels(files, tmp_path):
 def test_added_noise_is_as_loud_as_asked_and_repeated_to_the_end(tmp_path, snr_db):
     speech = 0.2 * speechlike(12.0, 2)
     noise = 0.3 * np.random.default_rng(0).standard_normal((1, 5 * 8000)).astype(np.float32)
-    writing.write(tmp_path / "speech.wav", speech, RATE, "FLOAT")
-    writing.write(tmp_path / "noise.wav", noise, 8000, "FLOAT")
+    audio.write(tmp_path / "speech.wav", speech, RATE, "FLOAT")
+    audio.write(tmp_path / "noise.wav", noise, 8000, "FLOAT")
     add_noise(*(tmp_path / f"{name}.wav" for name in ("speech", "noise", "mix")), snr_db=snr_db)
     added = audio.read(tmp_path / "mix.wav")[0] - speech
     active = np.square(speech[0, : RATE // 2]).mean() / 2  # half of what is compared is pause
@@ -92,14 +92,14 @@ def test_added_noise_is_as_loud_as_asked_and_repeated_to_the_end(tmp_path, snr_d
 
 def test_a_mixture_is_turned_down_rather_than_clipped(tmp_path):
     for name in ("speech", "noise"):
-        writing.write(tmp_path / f"{name}.wav", 1.9 * speechlike(2.0), RATE)
+        audio.write(tmp_path / f"{name}.wav", 1.9 * speechlike(2.0), RATE)
     add_noise(*(tmp_path / f"{name}.wav" for name in ("speech", "noise", "mix")), snr_db=0)
     assert np.abs(audio.read(tmp_path / "mix.wav")[0]).max() == pytest.approx(0.98, abs=1e-3)
 
 
 def test_silence_cannot_be_mixed(tmp_path):
-    writing.write(tmp_path / "speech.wav", speechlike(1.0), RATE)
-    writing.write(tmp_path / "hush.wav", np.zeros((1, RATE), np.float32), RATE)
+    audio.write(tmp_path / "speech.wav", speechlike(1.0), RATE)
+    audio.write(tmp_path / "hush.wav", np.zeros((1, RATE), np.float32), RATE)
     with pytest.raises(audio.AudioError, match="hush.wav holds only silence"):
         add_noise(tmp_path / "speech.wav", tmp_path / "hush.wav", tmp_path / "m.wav", snr_db=0)
 
@@ -107,7 +107,7 @@ def test_silence_cannot_be_mixed(tmp_path):
 def test_the_preview_of_a_studio_recording_is_what_browsers_play(tmp_path):
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 96000)).astype(np.float32)
     for name in ("talk.wav", "estimate.wav"):
-        writing.write(tmp_path / name, wave, 96000, "FLOAT")
+        audio.write(tmp_path / name, wave, 96000, "FLOAT")
     preview(tmp_path / "talk.wav", tmp_path / "estimate.wav", tmp_path / "preview.flac")
     both, rate = audio.read(tmp_path / "preview.flac")
     assert (rate, both.shape) == (48000, (2, 48000))
@@ -115,14 +115,14 @@ def test_the_preview_of_a_studio_recording_is_what_browsers_play(tmp_path):
 
 def test_another_recording_than_the_estimates_is_refused(files, tmp_path):
     source, estimate, noisy = files
-    writing.write(source, np.concatenate((noisy, noisy), axis=1), RATE)
+    audio.write(source, np.concatenate((noisy, noisy), axis=1), RATE)
     with pytest.raises(audio.AudioError, match="is longer than what was made of it"):
         remix(source, estimate, tmp_path / "out.wav")
     assert not (tmp_path / "out.wav").exists()
 
 
 def test_damage_is_said_of_a_recording_that_becomes_mono(tmp_path):
-    writing.write(tmp_path / "whole.flac", speechlike(3, 2), RATE)
+    audio.write(tmp_path / "whole.flac", speechlike(3, 2), RATE)
     (tmp_path / "half.flac").write_bytes((tmp_path / "whole.flac").read_bytes()[:-9000])
     said = []
     to_mono(tmp_path / "half.flac", tmp_path / "mono.wav", notify=said.append)
@@ -138,8 +138,8 @@ def test_damage_is_said_of_a_recording_that_becomes_mono(tmp_path):
     ],
 )
 def test_recordings_that_do_not_belong_together_are_not_compared(tmp_path, rate, shape, sentence):
-    writing.write(tmp_path / "before.wav", np.zeros((1, 8000), np.float32), RATE)
-    writing.write(tmp_path / "after.wav", np.zeros(shape, np.float32), rate)
+    audio.write(tmp_path / "before.wav", np.zeros((1, 8000), np.float32), RATE)
+    audio.write(tmp_path / "after.wav", np.zeros(shape, np.float32), rate)
     with pytest.raises(audio.AudioError) as error:
         report(tmp_path / "before.wav", tmp_path / "after.wav")
     assert str(error.value) == sentence
@@ -165,7 +165,7 @@ def test_report_measures_floor_snr_loudness_and_peak(files):
 
 def test_too_little_for_dnsmos_is_a_sentence(tmp_path):
     """It repeats a recording until it lasts 9 s: of nothing, for ever."""
-    writing.write(tmp_path / "click.wav", np.full((1, 1), 0.1, np.float32), 48_000)
+    audio.write(tmp_path / "click.wav", np.full((1, 1), 0.1, np.float32), 48_000)
     with pytest.raises(audio.AudioError, match=r"click\.wav is too short for DNSMOS"):
         report(tmp_path / "click.wav", tmp_path / "click.wav", dnsmos=True)
     with pytest.raises(ValueError, match=r"0\.1 s or more"):
@@ -181,5 +181,5 @@ def test_report_at_half_strength_lies_between(files):
 @pytest.mark.parametrize(("kept", "start"), [(1.0, "Almost nothing"), (0.05, "Almost everything")])
 def test_report_says_when_nothing_or_all_was_removed(files, kept, start):
     source, estimate, noisy = files
-    writing.write(estimate, kept * noisy, RATE, "FLOAT")
+    audio.write(estimate, kept * noisy, RATE, "FLOAT")
     assert report(source, estimate)["remark"].startswith(start)

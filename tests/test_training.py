@@ -14,7 +14,7 @@ import torch
 from toy import CPU, TOY, weights
 
 import denoiser
-from denoiser import checkpoint, writing
+from denoiser import audio, checkpoint
 from denoiser.checkpoint import CheckpointError
 from denoiser.unet import BandUNet
 from training import data, drawing, teacher, train, validation
@@ -35,7 +35,7 @@ def corpus(tmp_path_factory):
         for n in range(3):
             tone = np.sin(2 * np.pi * 300 * (n + 1) * t) * (np.sin(2 * np.pi * 2 * t) > 0)
             wave = tone if folder == "clean" else rng.standard_normal(len(t))
-            writing.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
+            audio.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
     return root
 
 

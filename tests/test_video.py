@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from denoiser import audio, video, writing
+from denoiser import audio
+from denoiser.audio import video
 
 PICTURES = 25  # a second
 SECONDS, BURST = 4.0, 3.0  # of sound, and where a burst of 0.1 s lies in it
@@ -78,7 +79,7 @@ def test_pictures_are_the_same_and_the_new_sound_is_in_step(tmp_path, name):
     write(source, **CASES[name])
     before, rate = audio.read(source)
     new = 0.2 * before
-    writing.write(sound, new, rate)
+    audio.write(sound, new, rate)
     target = tmp_path / f"out{video.suffix(source)}"
     video.replace_sound(source, sound, target)
 
@@ -123,7 +124,7 @@ def test_a_cover_is_no_picture(tmp_path):
 
 
 def test_a_recording_without_pictures_is_refused_and_nothing_is_left(tmp_path):
-    writing.write(tmp_path / "talk.wav", burst(48000, 1, 0.5), 48000)
+    audio.write(tmp_path / "talk.wav", burst(48000, 1, 0.5), 48000)
     with pytest.raises(audio.AudioError, match=r"talk.wav has no picture"):
         video.replace_sound(tmp_path / "talk.wav", tmp_path / "talk.wav", tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
@@ -133,7 +134,7 @@ def test_a_sound_that_no_video_holds_is_refused(tmp_path):
     """AAC would take for ever to encode it."""
     write(tmp_path / "film.mp4")
     loud = 1e7 * burst(48000, 1, 0.5)
-    writing.write(tmp_path / "loud.wav", loud, 48000, "FLOAT")
+    audio.write(tmp_path / "loud.wav", loud, 48000, "FLOAT")
     with pytest.raises(audio.AudioError, match=r"loud\.wav is over 10,000 times full scale"):
         video.replace_sound(tmp_path / "film.mp4", tmp_path / "loud.wav", tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()

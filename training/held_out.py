@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio, writing
+from denoiser import audio
 from training import data, drawing
 from training.config import MixtureConfig
 from training.store import SAMPLE_RATE, Store
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         for name, noisy, clean in pairs(held_out, store, options.count):
             for kind, wave in (("noisy", noisy), ("clean", clean)):
                 (options.out / kind).mkdir(parents=True, exist_ok=True)
-                writing.write(options.out / kind / name, wave, SAMPLE_RATE)
+                audio.write(options.out / kind / name, wave, SAMPLE_RATE)
     except (audio.AudioError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

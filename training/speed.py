@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from denoiser import checkpoint, plot, remix, report, writing
+from denoiser import audio, checkpoint, plot, remix, report
 from denoiser.offline import denoise, denoise_file
 
 SAMPLE_RATE = 48000  # Hz, of all that is measured
@@ -98,7 +98,7 @@ def hour_of_stereo(model, minutes: float = 60.0) -> float:
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         source, estimate, target = (Path(folder, f"{n}.wav") for n in ("hour", "estimate", "mixed"))
-        with writing.Writer(source, SAMPLE_RATE, 2) as writer:
+        with audio.Writer(source, SAMPLE_RATE, 2) as writer:
             for _ in range(round(6 * minutes)):
                 block = 0.1 * rng.standard_normal((2, 10 * SAMPLE_RATE))
                 writer.write(block.astype(np.float32))

@@ -10,7 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 
-from denoiser.audio import LAYOUTS, AudioError, Resampler, check_shape
+from denoiser.audio.layouts import LAYOUTS
+from denoiser.audio.resample import Resampler, check_shape
+from denoiser.errors import AudioError
 
 # ending -> subtype -> FFmpeg's encoder and the sample format it is fed
 _ENCODERS = {

@@ -1,4 +1,4 @@
-"""Any audio or video file -> float32 waves, and waves at another rate.
+"""Any audio or video file -> float32 waves.
 
 A wave is float32 `(channels, samples)`, full scale is 1.0, its rate in Hz stands beside it.
 Everything goes through PyAV, which carries FFmpeg in its wheel.
@@ -16,7 +16,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-import soxr
+
+from denoiser.audio.layouts import LAYOUTS
+from denoiser.audio.resample import Resampler
+from denoiser.errors import AudioError
 
 # Endings worth opening when a folder is searched; what a file is, its content says.
 EXTENSIONS = frozenset([
@@ -39,13 +42,8 @@ MISCOUNTED_BYTES = 100  # of a WAV's header at most
 # These hold no length: FFmpeg guesses it from the bit rate
 _GUESSING = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "mpeg", "mpegts")
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
-LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]  # for 1 to 8 channels
 
 Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
-
-
-class AudioError(ValueError):
-    """A file cannot be read or written; the text is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -274,43 +272,3 @@ def _subtype(codec: str, sample_format) -> str:
     if not codec.startswith(_LOSSLESS) or sample_format.bytes < 4:
         return "PCM_16"
     return "FLOAT" if sample_format.name.startswith(("flt", "dbl")) else "PCM_24"
-
-
-# ---- resampling
-
-
-def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """`(channels, T)` -> `(channels, round(T * to_rate / from_rate))`."""
-    return Resampler(from_rate, to_rate, len(wave)).push(wave, last=True)
-
-
-class Resampler:
-    """`resample` for a wave that comes in pieces: the joined outputs equal it."""
-
-    def __init__(self, from_rate: int, to_rate: int, channels: int):
-        self.from_rate, self.to_rate, self.channels = from_rate, to_rate, channels
-        self._taken = self._given = 0  # samples
-        self._stream = None
-        if from_rate != to_rate:
-            # VHQ is as fast as HQ here, and keeps a constant to the last bit
-            self._stream = soxr.ResampleStream(from_rate, to_rate, channels, "float32", "VHQ")
-
-    def push(self, wave: np.ndarray, last: bool = False) -> np.ndarray:
-        """`(channels, n)` -> `(channels, m)`: what is due already; all the rest with `last`."""
-        check_shape(wave, self.channels)
-        if self._stream is None:
-            return wave
-        samples = np.ascontiguousarray(wave.T, np.float32)  # (n, C)
-        out = self._stream.resample_chunk(samples, last=last).T  # (C, m)
-        self._taken += wave.shape[1]
-        if last:
-            due = round(self._taken * self.to_rate / self.from_rate) - self._given
-            out = np.pad(out[:, :due], ((0, 0), (0, max(0, due - out.shape[1]))))
-        self._given += out.shape[1]
-        return np.ascontiguousarray(out)
-
-
-def check_shape(wave: np.ndarray, channels: int) -> None:
-    """Raises ValueError unless the wave is `(channels, samples)`."""
-    if wave.ndim != 2 or len(wave) != channels:
-        raise ValueError(f"expected a wave of shape ({channels}, samples), got {wave.shape}")

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from denoiser import audio
-from denoiser.writing import LOUDEST
+from denoiser.audio.encode import LOUDEST
 
 BIT_RATE = 96_000  # of sound, a channel and second
 AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # it knows lower ones, in frames of up to 128 ms

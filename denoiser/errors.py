@@ -1,0 +1,5 @@
+"""What goes wrong for a user, each with one sentence."""
+
+
+class AudioError(ValueError):
+    """A file cannot be read or written; the text is one sentence for the user."""
