@@ -127,8 +127,12 @@ def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
     for name in ("whole.flac", "half.flac", "hole.flac", "whole.wav", "half.wav", "careless.wav"):
         for _ in audio.blocks(tmp_path / name, notify=said.append):
             pass
-    rest = "is damaged or cut off: what could be read of it is kept."
-    assert said == [f"half.flac {rest}", f"hole.flac {rest}", f"half.wav {rest}"]
+    rest = "s are missing, what could be read of it is kept."
+    assert said == [
+        f"half.flac is damaged or cut off: 5.3 of 10.0 {rest}",
+        f"hole.flac is damaged or cut off: 0.1 of 10.0 {rest}",
+        f"half.wav is damaged or cut off: 5.0 of 10.0 {rest}",
+    ]
 
 
 def test_a_file_that_changes_rate_and_channels_keeps_its_pitch_and_length(tmp_path):

@@ -1,15 +1,13 @@
-"""Any audio or video file -> float32 waves.
+"""Containers -> float32 waves: what can be decoded of a file, in order and in time.
 
-A wave is float32 `(channels, samples)`, full scale is 1.0, its rate in Hz stands beside it.
-Everything goes through PyAV, which carries FFmpeg in its wheel.
+A wave is float32 `(channels, samples)`, full scale is 1.0, its rate in Hz stands beside it. What is
+here runs in a process of its own: see `sandbox`.
 """
 
 from __future__ import annotations
 
-import os
-import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,31 +15,15 @@ from pathlib import Path
 import av
 import numpy as np
 
+from denoiser.audio import containers, sandbox, timing
+from denoiser.audio.damage import Damage, cut_off_seconds
 from denoiser.audio.layouts import LAYOUTS
-from denoiser.audio.resample import Resampler
+from denoiser.audio.timing import Piece
 from denoiser.errors import AudioError
 
-# Endings worth opening when a folder is searched; what a file is, its content says.
-EXTENSIONS = frozenset([
-    ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au", ".avi", ".caf",
-    ".flac", ".flv", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4",
-    ".mpeg", ".mpg", ".mts", ".mxf", ".oga", ".ogg", ".ogv", ".opus", ".ts", ".tta", ".w64", ".wav",
-    ".webm", ".wma", ".wmv", ".wv",
-])  # fmt: skip
-
-# Only containers that hold sound themselves. FFmpeg also opens playlists (HLS, DASH, concat),
-# with which an uploaded text file could make it read other files and addresses.
-_OPEN_OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": "aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,flac,flv,matroska,"
-    "mov,mp3,mpeg,mpegts,mxf,ogg,tta,w64,wav,wv",
-}
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
-MISSING_SECONDS = 0.05  # of what a container promises: then a file is cut off
-MISCOUNTED_BYTES = 100  # of a WAV's header at most
-# These hold no length: FFmpeg guesses it from the bit rate
-_GUESSING = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "mpeg", "mpegts")
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
+MOST_NEW_STREAMS = 10_000  # packets of streams that appear in the middle of a file
 
 Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
 
@@ -52,220 +34,214 @@ class Info:
     channels: int
     seconds: float  # what the container says, an estimate; 0.0 if it says nothing
     subtype: str  # of a WAV that keeps the bit depth: PCM_16, PCM_24 or FLOAT
-
-
-def find(folder: Path) -> list[Path]:
-    """Audio and video files in a folder and those below it, sorted."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not path.name.startswith(".")  # macOS keeps ._name.wav beside name.wav
-        and path.is_file()
-    )
-
-
-# ---- reading
+    layout: str  # FFmpeg's name: stereo, 5.1(side), 4 channels (FL+BL+TFL+TFR), 6 channels
 
 
 def info(path) -> Info:
-    """Rate, channels, length and bit depth; decodes the first frames only.
+    """Rate, channels, layout, length and bit depth; decodes the first frames only.
 
     24 and 32 bit integers give PCM_24, as a float32 wave carries 24 bits; lossy formats, which
-    have no bit depth, give PCM_16.
+    have no bit depth, give PCM_16. Raises AudioError in one sentence.
     """
-    with opened(path) as (container, stream):
-        # The container's word is not enough: HE-AAC decodes to twice the rate it names.
-        (wave, sample_rate), _ = _first(path, _decoded(container, stream, []))
-        codec, seconds = stream.codec_context, _claimed_seconds(container, stream)
-        return Info(sample_rate, len(wave), seconds, _subtype(codec.name, codec.format))
+    return Info(*sandbox.one(_info, path))
 
 
 def read(path) -> tuple[np.ndarray, int]:
-    """The whole file: wave `(channels, samples)` and its rate in Hz."""
+    """The whole file: wave `(channels, samples)` and its rate in Hz. Raises AudioError."""
     return np.concatenate(list(blocks(path)), axis=1), info(path).sample_rate
 
 
 def blocks(path, seconds: float = 10.0, notify: Notify | None = None) -> Iterator[np.ndarray]:
     """The samples of `read` as waves `(channels, n)` of `seconds` each, the last one shorter.
 
-    Memory does not grow with the length of the file. What a damaged file still holds is kept; then
-    `notify` gets one sentence at the end.
+    Rate, channels and layout are those of the first part, whatever comes later. Sample n is heard
+    n / rate seconds after the beginning of the file: where a film's sound starts late or has holes
+    there is silence. Memory does not grow with the length. What a damaged file still holds is kept;
+    then `notify` gets one sentence at the end. Raises AudioError in one sentence.
     """
-    damage: list[str] = []
-    with opened(path) as (container, stream):
-        (_, rate), decoded = _first(path, _decoded(container, stream, damage))
+    return sandbox.run(_whole, path, seconds, notify=notify)
+
+
+def _info(path: Path, notify) -> Iterator[list]:
+    with containers.opened(path) as (container, stream):
+        # The container's word is not enough: HE-AAC decodes to twice the rate it names.
+        first = _first(path, _pieces(path, container, stream, Damage()), stream)
+        codec, seconds = stream.codec_context, timing.claimed_seconds(container, stream)
+        subtype = _subtype(codec.name, codec.format)
+        yield [first.rate, len(first.wave), seconds, subtype, first.layout]
+
+
+def _whole(path: Path, seconds: float, notify: Notify | None) -> Iterator[np.ndarray]:
+    damage = Damage()
+    containers.check_file(path)
+    given = 0  # samples
+    for rate, block in _blocks(timing.conformed(_all_pieces(path, damage)), seconds):
+        bad = ~np.isfinite(block).all(axis=0)
+        if bad.any():
+            raise AudioError(
+                f"{path.name} has samples that are not numbers (NaN or infinity) at "
+                f"{(given + bad.argmax()) / rate:.2f} s: export it again from the program it is "
+                "from."
+            )
+        given += block.shape[1]
+        yield block
+    cut = cut_off_seconds(path)
+    damage.missing, damage.claimed = damage.missing + cut, damage.claimed + cut
+    sentence = damage.sentence(path.name)
+    if notify and sentence:
+        notify(sentence)
+
+
+def _blocks(waves: Iterable[tuple[int, np.ndarray]], seconds: float):
+    """Waves of any length -> waves of `seconds`, with their rate in Hz."""
+    held, count = [], 0  # samples
+    for rate, wave in waves:
+        held.append(wave)
+        count += wave.shape[1]
         size = max(1, round(seconds * rate))
-        waves, held, given = [], 0, 0  # held and given in samples
-        for wave in _steady(decoded):
-            bad = ~np.isfinite(wave).all(axis=0)
-            if bad.any():
-                raise AudioError(
-                    f"{Path(path).name} has samples that are not numbers (NaN or infinity) at "
-                    f"{(given + held + bad.argmax()) / rate:.2f} s: export it again from the "
-                    "program it is from."
-                )
-            waves.append(wave)
-            held += wave.shape[1]
-            while held >= size:
-                joined = np.concatenate(waves, axis=1)
-                yield joined[:, :size]
-                waves, held, given = [joined[:, size:]], held - size, given + size
-        if held:
-            yield np.concatenate(waves, axis=1)
-        if notify and (damage or _cut_off(path)):
-            notify(f"{Path(path).name} is damaged or cut off: what could be read of it is kept.")
+        while count >= size:
+            joined = np.concatenate(held, axis=1)
+            yield rate, joined[:, :size]
+            held, count = [joined[:, size:]], count - size
+    if count:
+        yield rate, np.concatenate(held, axis=1)
 
 
-def _cut_off(path) -> bool:
-    """Whether a WAV is shorter than its header says; FFmpeg corrects that without a word.
+def _all_pieces(path: Path, damage: Damage) -> Iterator[Piece]:
+    """The sound of every link of a file, with silence where nothing was recorded.
 
-    The sizes 0 and 2 GiB or more stand for "not known" in a stream's header. Careless programs
-    count their own header twice.
+    One link of several that holds no sound is left out.
     """
-    with open(path, "rb") as file:
-        kind, size = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
-    return kind == b"RIFF" and os.path.getsize(path) + MISCOUNTED_BYTES < size + 8 < 2**31
+    addresses, found, refused = containers.links(path), False, None
+    for address in addresses:
+        try:
+            with containers.opened_link(path, address) as (container, stream):
+                pieces = _pieces(path, container, stream, damage)
+                pieces, found = chain([_first(path, pieces, stream)], pieces), True
+                yield from timing.in_time(pieces, damage, container)
+                if damage.wrong_decoder:
+                    raise containers.unknown_codec(path, stream.codec_context.name)
+        except AudioError as error:
+            if len(addresses) == 1:
+                raise
+            damage.broken_off, refused = True, error
+    if not found:
+        raise refused
 
 
-@contextmanager
-def opened(path):
-    """PyAV's container and its main audio stream, or the sentence that says why not."""
-    path = Path(path)
-    if os.path.isdir(path):
-        raise AudioError(f"{path.name} is a folder: choose an audio or video file.")
-    if not os.path.exists(path):
-        raise AudioError(f"{path.name} does not exist: check the name and the folder.")
-    if not os.path.isfile(path):
-        raise AudioError(f"{path.name} is no file: choose an audio or video file.")
-    if os.path.getsize(path) == 0:
-        raise AudioError(f"{path.name} is empty (0 bytes): record or download it again.")
-    try:
-        # "file:" because FFmpeg takes "a:b.wav" for a protocol a; tags may be in any encoding
-        container = av.open(f"file:{path}", options=_OPEN_OPTIONS, metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        if isinstance(error, PermissionError):
-            raise AudioError(f"{path.name} may not be read: check its permissions.") from None
-        raise AudioError(
-            f"{path.name} is not audio or video that can be read, or it is damaged: "
-            "choose another file, or export it as WAV or MP3."
-        ) from None
-    with container:
-        if not container.streams.audio:
-            raise AudioError(f"{path.name} has no sound in it: choose a file that has.")
-        yield container, container.streams.best("audio") or container.streams.audio[0]
+# ---- frames
 
 
-def _decoded(container, stream, damage: list) -> Iterator[tuple[np.ndarray, int]]:
-    """Waves `(channels, n)` with their rates, without the delay and padding of the encoder.
-
-    `damage` gets an entry for everything that could not be read.
-    """
-    total, last = 0, None
+def _pieces(path: Path, container, stream, damage: Damage) -> Iterator[Piece]:
+    """What a track holds, without the delay and padding of the encoder."""
+    zero, total, last = None, 0, None
     for frame in frames(container, stream, damage):
+        if zero is None:
+            zero = timing.zero(container) + timing.decoder_delay(container, stream, frame)
+        if damage.wrong_decoder or timing.too_long(container, stream, total / frame.sample_rate):
+            raise containers.unknown_codec(path, stream.codec_context.name)
         if last is not None:
-            yield _wave(last), last.sample_rate
+            yield _piece(path, last, zero)
         last, total = frame, total + frame.samples
     if last is not None:
-        extra = _padding(container, stream, last, total)
-        wave = _wave(last)[:, : last.samples - max(0, extra)]
-        yield np.pad(wave, ((0, 0), (0, max(0, -extra)))), last.sample_rate
-        if container.format.name not in _GUESSING:
-            seconds = total / last.sample_rate
-            if seconds < _claimed_seconds(container, stream) - MISSING_SECONDS:
-                damage.append("short")
+        extra = timing.padding(container, stream, last, total)
+        piece = _piece(path, last, zero)
+        wave = piece.wave[:, : last.samples - max(0, extra)]
+        yield piece._replace(wave=np.pad(wave, ((0, 0), (0, max(0, -extra)))))
 
 
-def _claimed_seconds(container, stream) -> float:
-    """The length as the container says it; 0.0 if it says nothing."""
-    if stream.duration is not None:
-        return max(0.0, float(stream.duration * stream.time_base))
-    return max(0, container.duration or 0) / av.time_base
-
-
-def _padding(container, stream, last: av.AudioFrame, total: int) -> int:
-    """Samples of the last frame to cut off; negative: missing. FFmpeg has done most by itself.
-
-    MP4 and MOV name their end in the duration of the last packet (FFmpeg's muxer) or in the edit
-    list (Apple's), which is `stream.duration`, rounded to the clock of the movie: hence the 2 ms.
-    In Ogg Vorbis, FFmpeg can err on the start by a block, and then cuts the end wrongly, too.
-    """
-    if not stream.duration or not last.duration:
-        return 0
-    beyond = total - round(stream.duration * stream.time_base * last.sample_rate)
-    if stream.codec_context.name == "vorbis" and container.format.name == "ogg":
-        return beyond if -2048 < beyond < last.samples else 0
-    if "mov" in container.format.name:
-        extra = max(0, last.samples - round(last.duration * last.time_base * last.sample_rate))
-        return beyond if extra + 0.002 * last.sample_rate < beyond < last.samples else extra
-    return 0
-
-
-def frames(container, stream, damage: list) -> Iterator[av.AudioFrame]:
-    """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut.
-
-    What was wrong is added to `damage`: "packet" or "end".
-    """
-    packets = container.demux(stream)
-    while True:
+def frames(container, stream, damage: Damage) -> Iterator[av.AudioFrame]:
+    """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut."""
+    furthest = 0.0  # seconds, of all streams
+    for packet in _packets(container, damage):
+        if packet.pts is not None and packet.time_base:
+            furthest = max(
+                furthest, float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            )
+        if packet.stream.index != stream.index:
+            continue
         try:
-            packet = next(packets, None)
-        except av.FFmpegError:
-            damage.append("end")
-            return
-        if packet is None:
-            return
+            decoded = [frame for frame in packet.decode() if frame.samples]
+        except MemoryError:
+            raise
+        except Exception:  # a decoder may raise anything
+            if not _is_header(packet):
+                damage.count(whole=False)
+        else:
+            damage.count(whole=True)
+            yield from decoded
+    timing.check_length(container, furthest, damage)
+
+
+def _packets(container, damage: Damage) -> Iterator[av.Packet]:
+    """Packets of all streams, until the end or until the container cannot be read any further."""
+    packets = container.demux()
+    for _ in range(MOST_NEW_STREAMS):
         try:
-            yield from (frame for frame in packet.decode() if frame.samples)
-        except av.FFmpegError:
-            damage.append("packet")
+            yield from packets
+            return
+        except IndexError:  # PyAV does not know a stream that appears in the middle of a broadcast
+            packets = container.demux()
+        except MemoryError:
+            raise
+        except Exception:
+            break
+    damage.broken_off = True
 
 
-def _first(path, decoded):
-    """The first wave and rate, if they can be worked with, and the iterator with them back in."""
-    name = Path(path).name
-    wave, rate = first = next(decoded, (None, 0))
-    if wave is None:
-        raise AudioError(f"{name} holds no sound (zero samples): choose another file.")
-    if len(wave) > len(LAYOUTS) or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AudioError(
-            f"{name} is {len(wave)}-channel sound at {rate} Hz, but only 1 to {len(LAYOUTS)} "
-            f"channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export it as stereo "
-            "at 48000 Hz."
-        )
-    return first, chain([first], decoded)
+def _is_header(packet: av.Packet) -> bool:
+    """Whether a packet is the table of contents of an MP3: joined files have one in the middle."""
+    head = bytes(packet)[:200]
+    return any(mark in head for mark in (b"Xing", b"Info", b"VBRI", b"LAME"))
 
 
-def _steady(decoded) -> Iterator[np.ndarray]:
-    """Waves `(channels, n)` at the rate and channels of the first, whatever comes later.
-
-    Joined MP3s, radio recordings and calls change in the middle.
-    """
-    resampler = None
-    for wave, rate in decoded:
-        if resampler is None:
-            target, channels = rate, len(wave)
-            resampler = Resampler(rate, target, channels)
-        if rate != resampler.from_rate:
-            yield resampler.push(np.zeros((channels, 0), np.float32), last=True)
-            resampler = Resampler(rate, target, channels)
-        if len(wave) != channels:
-            wave = np.repeat(wave.mean(axis=0, keepdims=True), channels, axis=0)
-        yield resampler.push(wave)
-    yield resampler.push(np.zeros((channels, 0), np.float32), last=True)
+def _piece(path: Path, frame: av.AudioFrame, zero: float) -> Piece:
+    if frame.layout.nb_channels > len(LAYOUTS):
+        raise _refusal(path, frame.layout.nb_channels, frame.sample_rate)
+    time = math.nan if frame.time is None else frame.time - zero
+    return Piece(_wave(frame), frame.sample_rate, frame.layout.name, time)
 
 
 def _wave(frame: av.AudioFrame) -> np.ndarray:
-    """A frame as float32 `(channels, samples)`; integers of b bits are divided by 2^(b-1)."""
-    data = frame.to_ndarray()
-    if not frame.format.is_planar:
-        data = data.reshape(-1, frame.layout.nb_channels).T  # (1, n C) -> (C, n)
+    """A frame as float32 `(channels, samples)`; integers of b bits are divided by 2^(b-1).
+
+    PyAV counts a frame's planes until it meets a null pointer, and there is none behind eight:
+    only as many are read as the layout has channels.
+    """
+    channels, kind = frame.layout.nb_channels, frame.format.name.rstrip("p")
+    dtype = np.dtype({"u8": "u1", "flt": "f4", "dbl": "f8"}.get(kind) or f"i{int(kind[1:]) // 8}")
+    if frame.format.is_planar:
+        planes = frame.planes[:channels]
+        data = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes])
+    else:
+        data = np.frombuffer(frame.planes[0], dtype, frame.samples * channels)
+        data = data.reshape(-1, channels).T  # (n C) -> (C, n)
     wave = data.astype(np.float32, order="C")
-    if data.dtype == np.uint8:
+    if dtype.kind == "f":
+        return wave
+    if dtype.kind == "u":
         return (wave - 128) / 128
-    if data.dtype.kind == "i":  # 24 bits stand in the upper part of 32
-        return wave / 2.0 ** (8 * data.dtype.itemsize - 1)
-    return wave
+    return wave / 2.0 ** (8 * dtype.itemsize - 1)  # 24 bits stand in the upper part of 32
+
+
+def _first(path: Path, pieces: Iterator[Piece], stream) -> Piece:
+    """The first piece, if it can be worked with."""
+    first = next(pieces, None)
+    if first is None:
+        if stream.codec_context.name.startswith("adpcm") or not stream.codec_context.channels:
+            raise containers.unknown_codec(path, stream.codec_context.name)
+        raise AudioError(f"{path.name} holds no sound (zero samples): choose another file.")
+    if not LOWEST_RATE <= first.rate <= HIGHEST_RATE:
+        raise _refusal(path, len(first.wave), first.rate)
+    return first
+
+
+def _refusal(path: Path, channels: int, rate: int) -> AudioError:
+    return AudioError(
+        f"{path.name} is {channels}-channel sound at {rate} Hz, but only 1 to {len(LAYOUTS)} "
+        f"channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export it as stereo "
+        "at 48000 Hz."
+    )
 
 
 def _subtype(codec: str, sample_format) -> str:

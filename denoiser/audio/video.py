@@ -15,6 +15,8 @@ import av
 import numpy as np
 
 from denoiser import audio
+from denoiser.audio import decode
+from denoiser.audio.damage import Damage
 from denoiser.audio.encode import LOUDEST
 
 BIT_RATE = 96_000  # of sound, a channel and second
@@ -80,7 +82,7 @@ def _clock(source) -> list[tuple[float, float]]:
     """
     clock, position = [(0.0, -math.inf)], 0.0
     with audio.opened(source) as (container, stream):
-        for frame in audio.frames(container, stream, []):
+        for frame in decode.frames(container, stream, Damage()):
             if frame.time is not None and abs(frame.time - position - clock[-1][1]) > HOLE:
                 clock.append((position, frame.time - position))
             position += frame.samples / frame.sample_rate

@@ -1,0 +1,216 @@
+"""Work on files that strangers made, in a process of its own.
+
+A damaged or hostile file can crash a decoder, make it loop, or have it ask for all the memory there
+is. `run` lets a function of this package work in a child process with limits; whatever becomes of
+that costs one sentence for one file.
+
+A new Python process takes a quarter of a second, too long for every file. So a template is started
+once: it has imported what is needed and forks a child for every call, which takes milliseconds.
+What a child sends is JSON and samples; nothing of it is executed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+from denoiser.errors import AudioError
+
+MEMORY_BYTES = 2 * 2**30  # that a child may take beyond what the template has
+STALLED_SECONDS = 20  # of computing without a sign of progress
+ROOT = Path(__file__).parent.parent.parent
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from denoiser.audio import sandbox; sandbox.template(int(sys.argv[2]))"
+)
+log = logging.getLogger(__name__)
+
+
+def run(function: Callable, path, *arguments, notify: Callable[[str], None] | None = None):
+    """Yields what `function(path, *arguments, notify)` yields, which works in another process.
+
+    It is a generator function of this package; `arguments` are strings, numbers and None. It yields
+    float32 waves `(channels, n)`, or what JSON can hold. Raises AudioError in one sentence: its
+    own, or that the file could not be worked with.
+    """
+    if not hasattr(os, "fork"):  # Windows
+        yield from function(Path(path), *arguments, notify)
+        return
+    request = {
+        "function": [function.__module__, function.__name__],
+        "arguments": [os.path.abspath(path), *arguments],
+    }
+    since = time.monotonic()
+    with _called(request) as answers:
+        for kind, value in _messages(answers):
+            since = time.monotonic()
+            if kind == "done":
+                return
+            if kind == "error":
+                raise AudioError(value)
+            if kind == "fault":
+                log.error("%s", value)
+                break
+            if kind == "say" and notify:
+                notify(value)
+            elif kind in ("value", "wave"):
+                yield value
+                since = time.monotonic()
+    stalled = time.monotonic() - since > STALLED_SECONDS - 1
+    why = "takes too long to decode" if stalled else "is damaged in a way that stops its decoder"
+    raise AudioError(f"{Path(path).name} {why}: choose another file, or export it as WAV or MP3.")
+
+
+def one(function: Callable, path, *arguments):
+    """The only thing that `run` yields."""
+    (value,) = run(function, path, *arguments)
+    return value
+
+
+# ---- the side that asks
+
+_lock = threading.Lock()
+_template: tuple[int, socket.socket] | None = None  # of which process, and the line to it
+
+
+@contextmanager
+def _called(request: dict):
+    """The file of answers of a child that works on a request; closing it ends the child."""
+    asking, asked = os.pipe()
+    answers, answered = os.pipe()
+    try:
+        _send(asking, answered)
+    finally:
+        os.close(asking)
+        os.close(answered)
+    with open(asked, "wb") as file:
+        file.write(json.dumps(request).encode())
+    with open(answers, "rb", buffering=1 << 16) as file:
+        yield file
+
+
+def _send(*files: int) -> None:
+    """Hand a child's ends of its pipes to the template, which is started where there is none."""
+    global _template
+    with _lock:
+        for _ in range(2):
+            if _template is None or _template[0] != os.getpid():  # a fork has a line of its own
+                _template = os.getpid(), _start()
+            try:
+                socket.send_fds(_template[1], [b"."], files)
+                return
+            except OSError:  # somebody ended it
+                _template[1].close()
+                _template = None
+    raise AudioError("No process can be started to read files with: is there memory left?")
+
+
+def _start() -> socket.socket:
+    """The line to a new template, which ends when the line is closed."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, "-c", _START, str(ROOT), str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl+C is for the one who asks
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+        )
+    return ours
+
+
+def _messages(file) -> Iterator[tuple[str, object]]:
+    """What a child sends, as long as it comes whole."""
+    while line := file.readline():
+        with suppress(ValueError):
+            message = json.loads(line)
+            if message["kind"] != "wave":
+                yield message["kind"], message["value"]
+                continue
+            channels, samples = message["value"]
+            data = file.read(4 * channels * samples)
+            if len(data) == 4 * channels * samples:
+                yield "wave", np.frombuffer(data, np.float32).reshape(channels, samples)
+
+
+# ---- the template and its children
+
+
+def template(line: int) -> None:
+    """Forks a child for every pair of pipes that arrives, until the line is closed."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
+    with socket.socket(fileno=line) as control:
+        while True:
+            word, files, _, _ = socket.recv_fds(control, 1, 2)
+            if not word:
+                return
+            if os.fork() == 0:
+                control.close()
+                try:
+                    _child(*files)
+                finally:
+                    os._exit(0)
+            for file in files:
+                os.close(file)
+
+
+def _child(asked: int, answers: int) -> None:
+    """Works on one request, and ends."""
+    _limit()
+    with open(asked, "rb") as file:
+        request = json.loads(file.read())
+    module, name = request["function"]
+    path, *arguments = request["arguments"]
+    with open(answers, "wb") as file:
+
+        def send(kind: str, value, samples: bytes = b"") -> None:
+            signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the reader is no fault of ours
+            file.write(json.dumps({"kind": kind, "value": value}).encode() + b"\n" + samples)
+            file.flush()
+            signal.setitimer(signal.ITIMER_PROF, STALLED_SECONDS)
+
+        try:
+            function = getattr(importlib.import_module(module), name)
+            for value in function(Path(path), *arguments, lambda text: send("say", text)):
+                if isinstance(value, np.ndarray):
+                    wave = np.ascontiguousarray(value, np.float32)
+                    send("wave", wave.shape, wave.tobytes())
+                else:
+                    send("value", value)
+            send("done", None)
+        except AudioError as error:
+            send("error", str(error))
+        except MemoryError:
+            text = f"{Path(path).name} needs more than {MEMORY_BYTES >> 30} GiB of memory to decode"
+            send("error", f"{text}: choose another file, or export it as WAV or MP3.")
+        except Exception:
+            send("fault", traceback.format_exc())
+
+
+def _limit() -> None:
+    """Memory and computing time end the child; a reader that is gone does, too; no core file."""
+    import resource
+
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, STALLED_SECONDS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # macOS knows no limit of address space
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -1,0 +1,148 @@
+"""When decoded sound is heard: where a container's clock begins, holes, delays, joined parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import chain
+from typing import NamedTuple
+
+import av
+import numpy as np
+
+from denoiser.audio.damage import MISSING_SECONDS, Damage
+from denoiser.audio.layouts import convert
+from denoiser.audio.resample import Resampler
+
+# These hold neither times nor a length: FFmpeg guesses them from the bit rate
+_CLOCKLESS = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb")
+_GUESSING = (*_CLOCKLESS, "mpeg", "mpegts")
+# Their clocks begin with the recording; the next ones' at any time, as those of broadcasts do
+_FROM_ZERO = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi", "flv")
+_FROM_ANY_TIME = ("mpeg", "mpegts", "ogg", "asf", "mxf")
+_COUNTED = ("wav", "w64", "aiff", "au", "caf")  # by the size of their samples: never too short
+HOLE_SECONDS = 0.02  # that a sound may be off its clock; more is a hole in the recording
+LONGEST_HOLE_SECONDS = 3600.0  # beyond it the clock is wrong
+
+
+class Piece(NamedTuple):
+    """Decoded sound as it comes."""
+
+    wave: np.ndarray
+    rate: int  # Hz
+    layout: str
+    time: float  # seconds after the beginning of its link; NaN if nobody says
+
+
+def claimed_seconds(container, stream) -> float:
+    """The length of a track as the container says it; 0.0 if it says nothing."""
+    if stream.duration is not None:
+        return max(0.0, float(stream.duration * stream.time_base))
+    return max(0, container.duration or 0) / av.time_base
+
+
+def check_length(container, furthest: float, damage: Damage) -> None:
+    """Notes what is missing of the length that a container names, if anything of it ended early.
+
+    `furthest` is where its last packet ends, in seconds; a track may end before the others do.
+    """
+    if container.format.name in _GUESSING or not container.duration:
+        return
+    damage.claimed += container.duration / av.time_base
+    short = container.duration / av.time_base - furthest
+    if furthest and short > MISSING_SECONDS:
+        damage.missing += short
+
+
+def _claimed_end(container) -> float:
+    """The latest second that anything in a container can have."""
+    if not container.duration:
+        return math.inf
+    return (max(0, container.start_time or 0) + container.duration) / av.time_base
+
+
+def zero(container) -> float:
+    """The time of a container's clock, in seconds, that is the beginning of the recording."""
+    if container.format.name in _CLOCKLESS:
+        return math.nan
+    start = (container.start_time or 0) / av.time_base
+    if container.format.name in _FROM_ZERO and start < LONGEST_HOLE_SECONDS:
+        return 0.0
+    return start
+
+
+def decoder_delay(container, stream, first: av.AudioFrame) -> float:
+    """Seconds that the first frame has too late a time: it has that of the packet it came with."""
+    if container.format.name != "asf" or first.time is None or stream.start_time is None:
+        return 0.0
+    return max(0.0, first.time - float(stream.start_time * stream.time_base))
+
+
+def too_long(container, stream, seconds: float) -> bool:
+    """Whether there is far more sound than the file can hold: then it is none."""
+    if container.format.name not in _COUNTED or not stream.duration:
+        return False
+    return seconds > 1.2 * claimed_seconds(container, stream) + 1.0
+
+
+def padding(container, stream, last: av.AudioFrame, total: int) -> int:
+    """Samples of the last frame to cut off; negative: missing. FFmpeg has done most by itself.
+
+    MP4 and MOV name their end in the duration of the last packet (FFmpeg's muxer) or in the edit
+    list (Apple's), which is `stream.duration`, rounded to the clock of the movie: hence the 2 ms.
+    In Ogg Vorbis, FFmpeg can err on the start by a block, and then cuts the end wrongly, too.
+    """
+    if not stream.duration or not last.duration:
+        return 0
+    beyond = total - round(stream.duration * stream.time_base * last.sample_rate)
+    if stream.codec_context.name == "vorbis" and container.format.name == "ogg":
+        return beyond if -2048 < beyond < last.samples else 0
+    if "mov" in container.format.name:
+        extra = max(0, last.samples - round(last.duration * last.time_base * last.sample_rate))
+        return beyond if extra + 0.002 * last.sample_rate < beyond < last.samples else extra
+    return 0
+
+
+def in_time(pieces: Iterator[Piece], damage: Damage, container) -> Iterator[Piece]:
+    """Pieces with silence between them where the clock says that there was none.
+
+    It stands for missing sound behind bad packets, and where the clock only counts samples.
+    """
+    end, counted = _claimed_end(container), container.format.name not in _FROM_ZERO + _FROM_ANY_TIME
+    position, shift, bad = 0.0, 0.0, damage.bad  # seconds given, and that the clock is wrong by
+    for piece in pieces:
+        hole = piece.time - shift - position  # NaN is never more or less than anything
+        if HOLE_SECONDS < hole <= LONGEST_HOLE_SECONDS and piece.time <= end + 1:
+            damage.missing += hole if counted or damage.bad > bad else 0.0
+            yield from _silence(piece, hole)
+            position += hole
+        elif hole > HOLE_SECONDS or hole < -1:
+            shift = piece.time - position
+        bad = damage.bad
+        position += piece.wave.shape[1] / piece.rate
+        yield piece
+
+
+def _silence(like: Piece, seconds: float) -> Iterator[Piece]:
+    """Zeros, a second at a time."""
+    left = round(seconds * like.rate)
+    while left > 0:
+        count = min(left, like.rate)
+        yield like._replace(wave=np.zeros((len(like.wave), count), np.float32))
+        left -= count
+
+
+def conformed(pieces: Iterator[Piece]) -> Iterator[tuple[int, np.ndarray]]:
+    """Rate, and waves at the rate and in the layout of the first piece, whatever comes later.
+
+    Joined files, radio recordings and calls change in the middle.
+    """
+    first = next(pieces)
+    nothing = np.zeros((len(first.wave), 0), np.float32)
+    resampler = Resampler(first.rate, first.rate, len(first.wave))
+    for piece in chain([first], pieces):
+        if piece.rate != resampler.from_rate:
+            yield first.rate, resampler.push(nothing, last=True)
+            resampler = Resampler(piece.rate, first.rate, len(first.wave))
+        yield first.rate, resampler.push(convert(piece.wave, piece.layout, first.layout))
+    yield first.rate, resampler.push(nothing, last=True)
