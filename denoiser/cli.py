@@ -211,7 +211,7 @@ def _search(folder: Path) -> list[Path]:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    from denoiser import audio, plot
+    from denoiser import audio, levels, plot
 
     try:
         sounds = [audio.read(p) for p in (arguments.clean, arguments.noisy, arguments.denoised)]
@@ -227,7 +227,8 @@ def _plot(arguments: argparse.Namespace) -> int:
         )
         return 1
     waves = {"Clean": clean, "Noise": noisy - clean, "Mixture": noisy, "Denoised": denoised}
-    figures = plot.compare({name: w.mean(axis=0) for name, w in waves.items()}, sample_rate)
+    downmix = levels.downmix_of(arguments.noisy)
+    figures = plot.compare({name: downmix(w)[0] for name, w in waves.items()}, sample_rate)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for figure, name in zip(figures, ("waveforms.png", "spectrograms.png"), strict=True):
         figure.savefig(arguments.out / name)

@@ -12,14 +12,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from denoiser import audio
+from denoiser.audio.layouts import Downmix, loudness_weights
+
 FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
 AUDIBLE_HZ = (20.0, 20_000.0)
 STRETCH_SECONDS = 0.4  # of BS.1770's gate
 FRAME_SECONDS = 0.02
 FRAMES = round(STRETCH_SECONDS / FRAME_SECONDS)
-CLICK_FRAMES = 2  # the loudest of every stretch count as the next one
-DOOR_STRETCHES = 2  # and the loudest of the recording, if they are no more than a fifth of it
+CLICK_FRAMES = 2  # of a stretch that a click may fill
+SLAM_STRETCHES = 2  # of a recording that a slammed door may fill
+RARE_DB = 6.0  # that such a thing is above the rest
+SMALL_OFFSET = 0.03  # of the RMS of active parts
 GATE_DB = -10.0  # below the mean of all stretches: pauses
+SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
+OVERLAPPING_BLOCKS = 4  # of a loudness that one click is part of
+ABSURD_DB = 20.0  # above the next loudest block: no programme, but a broken sample or a slam
+SILENT_CHANNEL_DB = -50.0  # below the loudest one
 SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
 
 
@@ -29,7 +38,7 @@ class Survey:
 
     samples: int
     peak: float  # largest magnitude, offset and all
-    offset: np.ndarray  # (channels, 1): the constant part of every channel
+    offset: np.ndarray  # (channels, 1): the constant part of every channel, 0 where it is small
     power: float  # of the active parts of the loudest channel; 0.0 for silence
     covariance: np.ndarray  # (channels, channels), of the active parts
 
@@ -43,18 +52,28 @@ def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
         peak = max(peak, float(np.abs(stretch).max()))
         offsets.append(stretch.mean(axis=1, dtype=np.float64))
         wave = audible(stretch, sample_rate)
-        powers.append(_without_clicks(frame_powers(wave)).max())
+        powers.append(_power(frame_powers(wave)))
         covariances.append(wave @ wave.T / wave.shape[1])
     if not samples:
         raise ValueError("expected at least one sample")
     active, power = _active(np.array(powers))
+    offset = np.median(offsets, axis=0)[:, None].astype(np.float32)
+    offset[np.abs(offset) < SMALL_OFFSET * np.sqrt(power)] = 0
     return Survey(
         samples=samples,
         peak=peak,
-        offset=np.median(offsets, axis=0)[:, None].astype(np.float32),
+        offset=offset,
         power=power,
         covariance=np.mean(np.array(covariances)[active], axis=0),
     )
+
+
+def downmix_of(path) -> Downmix:
+    """How a file's channels become one; looks at all of it where there are several."""
+    about = audio.info(path)
+    if about.channels == 1:
+        return Downmix("mono", np.ones((1, 1)))
+    return Downmix(about.layout, survey(audio.blocks(path), about.sample_rate).covariance)
 
 
 def stretches(blocks: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
@@ -85,21 +104,104 @@ def frame_powers(wave: np.ndarray) -> np.ndarray:
     return np.square(wave[:, : count * size]).reshape(len(wave), count, size).mean(axis=2)
 
 
-def _without_clicks(powers: np.ndarray) -> np.ndarray:
-    """Mean power `(channels,)` of frames `(channels, n)`, the loudest lowered to the next one."""
-    highest = np.sort(powers, axis=1)[:, -1 - min(CLICK_FRAMES, powers.shape[1] // 5)]
-    return np.minimum(powers, highest[:, None]).mean(axis=1)
+def usual(powers: np.ndarray, few: int, above_db: float) -> np.ndarray:
+    """Which of several powers (n,) are not far above all but a few: no click, no slammed door.
+
+    The `few` loudest, or a fifth where that is less, do not count if they are more than `above_db`
+    above the next one.
+    """
+    next_one = np.sort(powers)[-1 - min(few, len(powers) // 5)]
+    return powers <= next_one * 10 ** (above_db / 10)
+
+
+def _power(frames: np.ndarray) -> float:
+    """Mean power of frames (channels, n) of the loudest channel, without clicks."""
+    return max(float(row[usual(row, CLICK_FRAMES, RARE_DB)].mean()) for row in frames)
 
 
 def _active(powers: np.ndarray) -> tuple[np.ndarray, float]:
-    """Which stretches (n,) are no pauses, and their mean power, whatever the loudest few hold."""
-    highest = np.sort(powers)[-1 - min(DOOR_STRETCHES, len(powers) // 5)]
-    capped = np.minimum(powers, highest)
-    active = capped >= capped.mean() * 10 ** (GATE_DB / 10)
-    power = float(capped[active].mean())
-    return active & (powers <= highest), power if power >= SILENT_POWER else 0.0
+    """Which stretches (n,) are neither pauses nor a slammed door, and their mean power."""
+    counted = usual(powers, SLAM_STRETCHES, RARE_DB)
+    counted &= powers >= powers[counted].mean() * 10 ** (GATE_DB / 10)
+    power = float(powers[counted].mean())
+    return counted, power if power >= SILENT_POWER else 0.0
 
 
 def decibels(power: float) -> float:
     """Of a mean square, in dB; digital silence is FLOOR_DBFS."""
     return float(10 * np.log10(max(power, 10 ** (FLOOR_DBFS / 10))))
+
+
+class Meter:
+    """Noise floor, SNR, loudness and peak of a recording that comes in pieces (channels, n)."""
+
+    def __init__(self, sample_rate: int, layout: str):
+        from pyloudnorm import Meter as Reference
+
+        self.sample_rate, self.size = sample_rate, round(STRETCH_SECONDS * sample_rate)
+        self.weights = loudness_weights(layout)
+        self.rest = np.zeros((len(self.weights), 0), np.float32)
+        self.powers, self.weighted = [], []  # (channels, n) of 20 ms, plain and K-weighted
+        self.peak = 0.0
+        self.filters = list(Reference(sample_rate)._filters.values())  # the two of ITU-R BS.1770
+        self.states = [np.zeros((len(self.weights), 2)) for _ in self.filters]
+
+    def add(self, wave: np.ndarray) -> None:
+        self.peak = max(self.peak, float(np.abs(wave).max(initial=0)))
+        wave = np.concatenate((self.rest, wave), axis=1)
+        whole = wave.shape[1] // self.size * self.size
+        for start in range(0, whole, self.size):
+            self._add(wave[:, start : start + self.size])
+        self.rest = wave[:, whole:]
+
+    def _add(self, stretch: np.ndarray) -> None:
+        from scipy.signal import lfilter
+
+        wave = audible(stretch, self.sample_rate)
+        self.powers.append(self._frames(wave))
+        for n, each in enumerate(self.filters):
+            wave, self.states[n] = lfilter(each.b, each.a, wave, axis=1, zi=self.states[n])
+            wave = wave * each.passband_gain
+        self.weighted.append(self._frames(wave))
+
+    def _frames(self, wave: np.ndarray) -> np.ndarray:
+        """Mean squares (channels, n) of 20 ms each; what is left of one does not count."""
+        size = max(1, round(FRAME_SECONDS * self.sample_rate))
+        wave = wave[:, : wave.shape[1] // size * size]
+        return np.square(wave).reshape(len(wave), -1, size).mean(axis=2)
+
+    def summary(self) -> dict[str, float]:
+        """noise_floor_db and snr_db (as in the pauses), loudness_lufs, peak_dbfs."""
+        if self.rest.shape[1]:
+            self._add(self.rest)
+            self.rest = self.rest[:, :0]
+        powers = _of_audible_channels(np.concatenate(self.powers, axis=1))
+        floor = decibels(np.quantile(powers, 0.1, method="lower")) if len(powers) else FLOOR_DBFS
+        active = powers[powers >= powers.mean() * 10 ** (GATE_DB / 10)] if powers.any() else []
+        return {
+            "noise_floor_db": floor,
+            "snr_db": decibels(np.mean(active)) - floor if len(active) else 0.0,
+            "loudness_lufs": self._loudness(),
+            "peak_dbfs": decibels(self.peak**2),
+        }
+
+    def _loudness(self) -> float:
+        """Integrated loudness, ITU-R BS.1770-4: stretches of 0.4 s every 0.1 s, gated twice."""
+        powers = self.weights @ np.concatenate(self.weighted, axis=1)
+        sums = np.cumsum(np.concatenate(([0.0], powers)))
+        blocks = ((sums[20:] - sums[:-20]) / 20)[::5]
+        blocks = blocks[_lufs(blocks) > SILENT_LUFS]
+        if not len(blocks):
+            return SILENT_LUFS
+        blocks = blocks[usual(blocks, OVERLAPPING_BLOCKS, ABSURD_DB)]
+        return float(_lufs(blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10].mean()))
+
+
+def _lufs(powers):
+    return 10 * np.log10(np.maximum(powers, 1e-20)) - 0.691
+
+
+def _of_audible_channels(powers: np.ndarray) -> np.ndarray:
+    """Mean (n,) over the channels (channels, n) that are not silent."""
+    whole = powers.mean(axis=1) if powers.size else np.zeros(len(powers))
+    return powers[whole >= whole.max() * 10 ** (SILENT_CHANNEL_DB / 10)].mean(axis=0)

@@ -7,10 +7,9 @@ need no clean speech leave `clean` out. The packages are those of training/requi
 import numpy as np
 
 from denoiser import audio, composite
+from denoiser.levels import FLOOR_DBFS, SILENT_LUFS
 
-FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
 LEAST_JUDGED_SECONDS = 0.1  # by DNSMOS, which repeats a recording until it lasts 9 s
-SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
 DNSMOS_NAMES = {"ovrl": "ovrl_mos", "sig": "sig_mos", "bak": "bak_mos", "p808": "p808_mos"}
 
 

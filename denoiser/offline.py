@@ -11,20 +11,21 @@ import contextlib
 import copy
 import ctypes
 import itertools
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from denoiser import audio
+from denoiser import audio, levels
 from denoiser.audio import Notify
 
 CHUNK_SECONDS = 20.0
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
-GATE_SECONDS = 0.4
-SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
+BEYOND_SPEECH = 10.0  # 46 dB above that level
 
 
 def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0) -> np.ndarray:
@@ -44,8 +45,8 @@ def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0)
             f"denoise() takes {audio.LOWEST_RATE} to {audio.HIGHEST_RATE} Hz, got {sample_rate}."
         )
     _check_strength(strength)
-    gain = level_gain([wave], sample_rate)
-    enhanced = denoise_blocks(model, [wave], sample_rate, strength=strength, gain=gain)
+    before = levels.survey([wave], sample_rate)
+    enhanced = denoise_blocks(model, [wave], sample_rate, strength=strength, before=before)
     return np.concatenate(list(enhanced), axis=1)
 
 
@@ -65,48 +66,45 @@ def denoise_file(
     not at all if the generator is closed before. Raises AudioError in one sentence.
     """
     _check_strength(strength)
-    about = audio.info(source)
-    length = 0
-
-    def counted() -> Iterator[np.ndarray]:
-        nonlocal length
-        for block in audio.blocks(source, notify=notify):
-            length += block.shape[1]
-            yield block
-
-    gain, done = level_gain(counted(), about.sample_rate), 0
-    blocks = audio.blocks(source)
+    if Path(target).suffix.lower() != ".wav":  # whose loudest sample is known at the end
+        with tempfile.TemporaryDirectory(dir=Path(target).parent, prefix=".") as folder:
+            whole = Path(folder, "whole.wav")
+            options = {"strength": strength, "subtype": "FLOAT", "notify": notify}
+            yield from denoise_file(model, source, whole, **options)
+            subtype = subtype or audio.info(source).subtype
+            audio.write_fitting(lambda: audio.blocks(whole), whole, target, subtype, notify)
+        return
+    about, done = audio.info(source), 0
+    before = levels.survey(audio.blocks(source, notify=notify), about.sample_rate)
     with audio.Writer(
-        target, about.sample_rate, about.channels, subtype or about.subtype
+        target,
+        about.sample_rate,
+        about.channels,
+        subtype or about.subtype,
+        layout=about.layout,
+        notify=notify,
     ) as writer:
         denoised = denoise_blocks(
-            model, blocks, about.sample_rate, strength=strength, gain=gain, notify=notify
+            model,
+            audio.blocks(source),
+            about.sample_rate,
+            strength=strength,
+            before=before,
+            notify=notify,
         )
         for wave in denoised:
             writer.write(wave)
             done += wave.shape[1]
-            yield min(done / length, 1.0)
+            yield min(done / before.samples, 1.0)
 
 
 def level_gain(blocks: Iterable[np.ndarray], sample_rate: int) -> float:
-    """Factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for near silence.
+    """Factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for silence."""
+    return _gain(levels.survey(blocks, sample_rate))
 
-    Mean power of the 0.4 s stretches that are no more than 10 dB below the mean of all, after the
-    relative gate of ITU-R BS.1770; the loudest channel counts.
-    """
-    size = round(GATE_SECONDS * sample_rate)
-    powers = []
-    for block in blocks:
-        for start in range(0, block.shape[1], size):
-            stretch = block[:, start : start + size].astype(np.float64)
-            powers.append(np.square(stretch).mean(axis=1).max())
-    powers = np.array(powers)
-    if not powers.any():
-        return 1.0
-    active = powers[powers >= powers.mean() / 10].mean()
-    if active < SILENT_POWER:
-        return 1.0
-    return float(10 ** (LEVEL_DBFS / 20) / np.sqrt(active))
+
+def _gain(before: levels.Survey) -> float:
+    return float(10 ** (LEVEL_DBFS / 20) / np.sqrt(before.power)) if before.power else 1.0
 
 
 def denoise_blocks(
@@ -115,24 +113,29 @@ def denoise_blocks(
     sample_rate: int,
     *,
     strength: float,
-    gain: float,
+    before: levels.Survey,
     notify: Notify = warnings.warn,
 ) -> Iterator[np.ndarray]:
-    """Consecutive waves (C, n) -> consecutive denoised waves, in all as long as what came in."""
+    """Consecutive waves (C, n) -> consecutive denoised waves, in all as long as what came in.
+
+    `before` is the survey of all that comes in. The model is given it at one level, without its
+    constant part, which nobody hears, and without the absurd values of single broken samples.
+    """
     if strength == 0:
         yield from blocks
         return
     waiting, rate = [], model.config.sample_rate  # noisy samples whose estimate is still to come
+    gain = np.float32(_gain(before))
 
     def remembered() -> Iterator[np.ndarray]:
         for block in blocks:
             waiting.append(block)
-            yield block * np.float32(gain)
+            yield np.clip(gain * (block - before.offset), -BEYOND_SPEECH, BEYOND_SPEECH)
 
     estimates = _resampled(remembered(), sample_rate, rate)
     estimates = _resampled(_enhanced(model, estimates, notify), rate, sample_rate)
     for estimate in estimates:
-        estimate = estimate / np.float32(gain)
+        estimate = estimate / gain
         noisy = np.concatenate(waiting, axis=1)
         count = min(estimate.shape[1], noisy.shape[1])  # resampling twice may add a sample
         waiting[:] = [noisy[:, count:]]

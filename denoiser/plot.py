@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from denoiser import audio
+from denoiser.levels import downmix_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,9 +47,10 @@ def compare_files(
     sample_rate = infos[0].sample_rate
     if infos[1].sample_rate != sample_rate:
         raise ValueError(f"one sample rate expected, got {sample_rate}, {infos[1].sample_rate}")
+    downmix = downmix_of(before)
     expected = infos[1].seconds  # `after` was written here; a header from elsewhere may guess
     pictures = [
-        _mel_power((block.mean(axis=0) for block in audio.blocks(path)), sample_rate, expected)
+        _mel_power((downmix(block)[0] for block in audio.blocks(path)), sample_rate, expected)
         for path in (before, after)
     ]
     seconds = max(picture.seconds for picture in pictures)

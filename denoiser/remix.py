@@ -10,56 +10,89 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio
-from denoiser.offline import level_gain, mixed
+from denoiser import audio, levels
+from denoiser.audio.layouts import conversion, convert
+from denoiser.offline import mixed
 
 PREVIEW_RATE = 48000  # Hz, at most: what browsers play
+PREVIEW_PEAK = 0.9  # of what is turned down: resampling may add to it
 OUTLINE_SECONDS = 0.01
 OUTLINE_COLUMNS = 600
 FULLEST = 0.98  # peak of a mixture that would be clipped otherwise
 
 
 def remix(
-    source, estimate, target, *, strength: float = 1.0, removed: bool = False, gain_db: float = 0.0
+    source,
+    estimate,
+    target,
+    *,
+    strength: float = 1.0,
+    removed: bool = False,
+    gain_db: float = 0.0,
+    notify: audio.Notify | None = None,
 ) -> None:
     """Write a mixture of a recording and its full-strength estimate, or what that leaves out.
 
     `source` is any audio or video file, `estimate` what `denoise_file` made of it as 32 bit float,
     `target` a .wav (in the bit depth of the source), .flac or .mp3. strength 0 is the source, 1 the
-    estimate: sample for sample what `denoise` gives.
+    estimate: sample for sample what `denoise` gives. Nothing is clipped: see `audio.write_fitting`,
+    which `notify` belongs to.
     """
-    about = audio.info(source)
     gain = np.float32(10 ** (gain_db / 20))
-    with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+
+    def mixtures() -> Iterator[np.ndarray]:
         for noisy, clean in pairs(source, estimate):
             mixture = mixed(noisy, clean, strength)
-            writer.write(gain * (noisy - mixture if removed else mixture))
+            yield gain * (noisy - mixture if removed else mixture)
+
+    audio.write_fitting(mixtures, source, target, audio.info(source).subtype, notify)
 
 
 def preview(source, estimate, target) -> dict[str, list[float]]:
     """Both in one 16 bit .flac, side by side as channels, so that a player cannot lose their sync.
 
     Mono gives two channels: noisy, estimate; more channels four: noisy left and right, estimate
-    left and right (beyond stereo, all channels in both). Returns the outlines of the two waveforms,
-    "before" and "after": the peaks of at most OUTLINE_COLUMNS equal stretches.
+    left and right (surround sound is mixed to stereo). What goes above full scale is turned down,
+    both sides alike. Returns the outlines of the two waveforms, "before" and "after": the peaks of
+    at most OUTLINE_COLUMNS equal stretches.
     """
-    about = audio.info(source)
+    about, outline = audio.info(source), Outline(audio.info(source).sample_rate)
+    for noisy, clean in pairs(source, estimate):
+        outline.add(noisy, clean)
+    layout = "mono" if about.channels == 1 else "stereo"
     sides = 1 if about.channels == 1 else 2
+    largest = outline.largest() * np.abs(conversion(about.layout, layout)).sum(axis=1).max()
+    gain = np.float32(PREVIEW_PEAK / largest if largest > 1 else 1)
     rate = min(about.sample_rate, PREVIEW_RATE)
     resampler = audio.Resampler(about.sample_rate, rate, 2 * sides)
-    size, peaks = max(1, round(OUTLINE_SECONDS * about.sample_rate)), []
     with audio.Writer(target, rate, 2 * sides) as writer:
-        for noisy, clean in pairs(source, estimate):
-            starts = np.arange(0, noisy.shape[1], size)
-            loudest = [np.abs(wave).max(axis=0) for wave in (noisy, clean)]
-            peaks.append(np.maximum.reduceat(loudest, starts, axis=1))
-            both = [wave if len(wave) <= 2 else _stereo(wave) for wave in (noisy, clean)]
+        for pair in pairs(source, estimate):
+            both = [gain * convert(wave, about.layout, layout) for wave in pair]
             writer.write(resampler.push(np.concatenate(both)))
         writer.write(resampler.push(np.zeros((2 * sides, 0), np.float32), last=True))
-    peaks = np.concatenate(peaks, axis=1)
-    starts = np.unique(np.linspace(0, peaks.shape[1], OUTLINE_COLUMNS, endpoint=False).astype(int))
-    outlines = np.maximum.reduceat(peaks, starts, axis=1).round(4).tolist()
-    return dict(zip(("before", "after"), outlines, strict=True))
+    return outline.columns()
+
+
+class Outline:
+    """The peaks of a recording and its estimate, gathered in pieces (C, n)."""
+
+    def __init__(self, sample_rate: int):
+        self.size = max(1, round(OUTLINE_SECONDS * sample_rate))
+        self.peaks: list[np.ndarray] = []
+
+    def add(self, noisy: np.ndarray, clean: np.ndarray) -> None:
+        starts = np.arange(0, noisy.shape[1], self.size)
+        loudest = [np.abs(wave).max(axis=0) for wave in (noisy, clean)]
+        self.peaks.append(np.maximum.reduceat(loudest, starts, axis=1))
+
+    def largest(self) -> float:
+        return max(float(peaks.max()) for peaks in self.peaks)
+
+    def columns(self) -> dict[str, list[float]]:
+        peaks = np.concatenate(self.peaks, axis=1)
+        starts = np.linspace(0, peaks.shape[1], OUTLINE_COLUMNS, endpoint=False)
+        outlines = np.maximum.reduceat(peaks, np.unique(starts.astype(int)), axis=1)
+        return dict(zip(("before", "after"), outlines.round(4).tolist(), strict=True))
 
 
 def pairs(source, estimate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -87,27 +120,32 @@ def pairs(source, estimate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 def to_mono(source, target, notify: audio.Notify | None = None) -> None:
-    """The mean of all channels, in the bit depth of the source; `notify` hears of damage."""
-    about = audio.info(source)
-    with audio.Writer(target, about.sample_rate, 1, about.subtype) as writer:
+    """All channels as one (see `layouts.Downmix`), in the bit depth of the source.
+
+    `notify` hears of damage, and where channels would have cancelled each other out.
+    """
+    about, downmix = audio.info(source), levels.downmix_of(source)
+    if downmix.remark and notify:
+        notify(f"{Path(source).name}: {downmix.remark}")
+    with audio.Writer(target, about.sample_rate, 1, about.subtype, notify=notify) as writer:
         for wave in audio.blocks(source, notify=notify):
-            writer.write(wave.mean(axis=0, keepdims=True))
+            writer.write(downmix(wave))
 
 
 def add_noise(speech, noise, target, *, snr_db: float) -> None:
     """A clean recording with a noise under it, repeated as often as it must be.
 
-    snr_db compares the active parts of both (see `level_gain`). A mixture that would be clipped is
+    snr_db compares the active parts of both (see `levels`). A mixture that would be clipped is
     turned down as a whole.
     """
     about = audio.info(speech)
-    speech_gain, noise_gain = (
-        level_gain(audio.blocks(path), audio.info(path).sample_rate) for path in (speech, noise)
+    voice, disturbance = (
+        levels.survey(audio.blocks(path), audio.info(path).sample_rate) for path in (speech, noise)
     )
-    if speech_gain == 1.0 or noise_gain == 1.0:
-        quiet = speech if speech_gain == 1.0 else noise
+    if not voice.power or not disturbance.power:
+        quiet = noise if voice.power else speech
         raise audio.AudioError(f"{Path(quiet).name} holds only silence: choose another.")
-    gain = np.float32(noise_gain / speech_gain * 10 ** (-snr_db / 20))
+    gain = np.float32(np.sqrt(voice.power / disturbance.power) * 10 ** (-snr_db / 20))
 
     def mixture() -> Iterator[np.ndarray]:
         noises, held = _endless(noise, about.sample_rate), np.zeros((1, 0), np.float32)
@@ -118,19 +156,19 @@ def add_noise(speech, noise, target, *, snr_db: float) -> None:
             held = held[:, wave.shape[1] :]
 
     peak = max(float(np.abs(wave).max()) for wave in mixture())
-    fits = np.float32(min(1.0, FULLEST / peak))
-    with audio.Writer(target, about.sample_rate, about.channels, about.subtype) as writer:
+    fits = np.float32(1.0 if peak <= max(1.0, voice.peak) else FULLEST / peak)
+    with audio.Writer(
+        target, about.sample_rate, about.channels, about.subtype, layout=about.layout
+    ) as writer:
         for wave in mixture():
             writer.write(fits * wave)
 
 
 def _endless(path, sample_rate: int) -> Iterator[np.ndarray]:
-    """The mean of a file's channels, (1, n) at another rate, again and again."""
-    resampler = audio.Resampler(audio.info(path).sample_rate, sample_rate, 1)
+    """A file as one channel without its constant part, (1, n) at another rate, again and again."""
+    downmix, rate = levels.downmix_of(path), audio.info(path).sample_rate
+    offset = downmix(levels.survey(audio.blocks(path), rate).offset)
+    resampler = audio.Resampler(rate, sample_rate, 1)
     while True:
         for wave in audio.blocks(path):
-            yield resampler.push(wave.mean(axis=0, keepdims=True))
-
-
-def _stereo(wave: np.ndarray) -> np.ndarray:
-    return np.repeat(wave.mean(axis=0, keepdims=True), 2, axis=0)
+            yield resampler.push(downmix(wave) - offset)

@@ -49,12 +49,45 @@ def test_what_is_written_is_read_back_exactly(tmp_path, ending, subtype, rate, c
 
 @pytest.mark.parametrize("ending", [".wav", ".flac"])
 @pytest.mark.parametrize("subtype", STEPS)
-def test_integers_are_rounded_and_clipped_never_wrapped(tmp_path, ending, subtype):
+def test_integers_are_rounded_never_wrapped(tmp_path, ending, subtype):
     step = 1 / STEPS[subtype]
-    wave = np.array([[1.5, 1.0, -1.0, -1.5, 0.6 * step, -0.6 * step, 0.4 * step]], np.float32)
+    wave = np.array([[1.0, -1.0, 0.6 * step, -0.6 * step, 0.4 * step]], np.float32)
     audio.write(tmp_path / f"x{ending}", wave, 48_000, subtype)
-    expected = np.array([[1 - step, 1 - step, -1, -1, step, -step, 0]], np.float32)
+    expected = np.array([[1 - step, -1, step, -step, 0]], np.float32)
     np.testing.assert_array_equal(audio.read(tmp_path / f"x{ending}")[0], expected)
+
+
+@pytest.mark.parametrize("subtype", STEPS)
+@pytest.mark.parametrize("loud", [0, 1, 2])  # which of three pieces goes above full scale
+def test_a_wav_that_goes_above_full_scale_becomes_one_of_floats(tmp_path, subtype, loud):
+    said, pieces = [], [noise(70_001, 2) for _ in range(3)]
+    pieces[loud][0, 5] = -1.5
+    with audio.Writer(tmp_path / "x.wav", 48_000, 2, subtype, notify=said.append) as writer:
+        for piece in pieces:
+            writer.write(piece)
+    assert audio.info(tmp_path / "x.wav").subtype == "FLOAT"
+    error = np.abs(audio.read(tmp_path / "x.wav")[0] - np.concatenate(pieces, axis=1))
+    assert error.max() <= 0.5 / STEPS[subtype]
+    assert said == [
+        "x.wav goes 3.5 dB above full scale: it is written as 32 bit float, so that nothing is "
+        "clipped."
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
+
+
+@pytest.mark.parametrize("ending", [".flac", ".mp3"])
+def test_what_cannot_go_above_full_scale_is_turned_down_as_a_whole(tmp_path, ending):
+    said, wave = [], 4 * tone(48_000, 48_000, 2)
+    audio.write(tmp_path / "loud.wav", 2 * wave, 48_000)
+    target = tmp_path / f"x{ending}"
+    audio.write_fitting(lambda: [2 * wave], tmp_path / "loud.wav", target, "PCM_24", said.append)
+    back = audio.read(target)[0]
+    assert np.abs(back).max() == pytest.approx(0.98, abs=0.01)
+    assert level_of(back[1], 48_000, 440) == pytest.approx(0.98, abs=0.01)
+    assert said == [
+        f"x{ending} is turned down by 6.2 dB, as it would go above full scale: take .wav to keep "
+        "the level."
+    ]
 
 
 @pytest.mark.parametrize(

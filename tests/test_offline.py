@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import denoiser
-from denoiser import audio, metrics, offline
+from denoiser import audio, levels, metrics, offline
 from denoiser.unet import BandUNet, BandUNetConfig
 
 ROOT = Path(__file__).parent.parent
@@ -224,7 +224,9 @@ def test_where_nothing_fits_the_cpu_does_the_rest():
     """The GPU's stand-in fails from its third run on; its copy for the CPU never does."""
     model, notices = Cramped(hops=2000), []
     wave = speechlike(1, 80 * 48000, 48000)
-    steps = offline.denoise_blocks(model, [wave], 48000, strength=1, gain=1, notify=notices.append)
+    before = levels.survey([wave], 48000)
+    options = {"strength": 1, "before": before, "notify": notices.append}
+    steps = offline.denoise_blocks(model, [wave], 48000, **options)
     parts = [next(steps)]
     model.hops = 0
     parts += steps

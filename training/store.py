@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from denoiser import audio
+from denoiser.levels import downmix_of
 
 SAMPLE_RATE = 48000
 RESPONSE = 48000  # samples of a room response that are used
@@ -91,6 +92,7 @@ class Store:
 def _decode(path: Path, target: Path) -> None:
     """A recording of any length -> its bandwidth and its mono samples at 48 kHz in a file."""
     resampler = audio.Resampler(audio.info(path).sample_rate, SAMPLE_RATE, 1)
+    downmix = downmix_of(path)
     nothing = np.zeros((1, 0), np.float32)
     with open(target, "wb") as file:
         file.write(bytes(4))
@@ -98,7 +100,7 @@ def _decode(path: Path, target: Path) -> None:
             if block is None:
                 mono = resampler.push(nothing, last=True)
             else:
-                mono = resampler.push(block.mean(0, keepdims=True))
+                mono = resampler.push(downmix(block))
             file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
     if target.stat().st_size > 4:
         with open(target, "r+b") as file:

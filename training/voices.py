@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from denoiser import audio, metrics
+from denoiser.levels import downmix_of
 from training import drawing
 
 SECONDS = 9.01  # what DNSMOS judges at once
@@ -20,9 +21,10 @@ SECONDS = 9.01  # what DNSMOS judges at once
 def opinion(path: Path) -> float:
     """DNSMOS OVRL, 1 to 5, of the middle of a recording. Raises AudioError if it is unreadable."""
     wave, rate = audio.read(path)
+    wave = downmix_of(path)(wave)
     length = round(SECONDS * rate)
     start = max(0, (wave.shape[1] - length) // 2)
-    middle = np.resize(wave.mean(0)[start : start + length], length)  # a short one is repeated
+    middle = np.resize(wave[0, start : start + length], length)  # a short one is repeated
     return metrics.dnsmos(enhanced=middle, sample_rate=rate)["ovrl"]
 
 

@@ -10,7 +10,7 @@ from denoiser.audio.decode import (
     info,
     read,
 )
-from denoiser.audio.encode import Writer, write
+from denoiser.audio.encode import Writer, write, write_fitting
 from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.resample import Resampler, check_shape, resample
 from denoiser.errors import AudioError
@@ -33,6 +33,7 @@ __all__ = [
     "read",
     "resample",
     "write",
+    "write_fitting",
 ]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
 import numpy as np
 
+from denoiser.audio import decode
 from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.resample import Resampler, check_shape
 from denoiser.errors import AudioError
@@ -25,6 +27,7 @@ _ENCODERS = {
     ".flac": {"PCM_16": ("flac", "s16"), "PCM_24": ("flac", "s32"), "FLOAT": ("flac", "s32")},
     ".mp3": dict.fromkeys(("PCM_16", "PCM_24", "FLOAT"), ("libmp3lame", "fltp")),
 }
+_BITS = {"s16": 16, "s32": 24}
 _MOST_CHANNELS = {".wav": 8, ".flac": 8, ".mp3": 2}
 # RF64 once 4 GiB are passed; "bitexact" keeps FFmpeg's version out of the file
 _MUXER_OPTIONS = {".wav": {"rf64": "auto", "fflags": "+bitexact"}, ".flac": {}, ".mp3": {}}
@@ -33,61 +36,112 @@ LOUDEST = 1e4  # full scales: encoders of floats never return from much more, or
 _MP3_QUALITY = {"flags": "+qscale", "global_quality": str(2 * 118)}  # lame -V2, about 190 kb/s
 
 
-def write(path, wave: np.ndarray, sample_rate: int, subtype: str = "PCM_16") -> None:
-    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file."""
-    with Writer(path, sample_rate, len(wave), subtype) as writer:
+FULLEST = 0.98  # peak of what was turned down to fit
+
+
+def write(path, wave: np.ndarray, sample_rate: int, subtype: str = "PCM_16", **options) -> None:
+    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file; `options` are those of Writer."""
+    with Writer(path, sample_rate, len(wave), subtype, **options) as writer:
         writer.write(wave)
+
+
+def write_fitting(
+    waves: Callable[[], Iterable[np.ndarray]], like, target, subtype: str, notify=None
+) -> None:
+    """Consecutive waves to a file with the rate, channels and layout of the file `like`.
+
+    `waves()` gives them twice. What goes above full scale is kept in a WAV (see Writer); for FLAC,
+    and for MP3, of which players make integers, all is turned down, and `notify` gets a sentence.
+    """
+    about, gain = decode.info(like), np.float32(1)
+    if Path(target).suffix.lower() != ".wav":
+        peak = max(float(np.abs(wave).max(initial=0)) for wave in waves())
+        if peak > 1:
+            gain = np.float32(FULLEST / peak)
+            if notify:
+                notify(
+                    f"{Path(target).name} is turned down by {-20 * np.log10(gain):.1f} dB, as it "
+                    "would go above full scale: take .wav to keep the level."
+                )
+    with Writer(
+        target, about.sample_rate, about.channels, subtype, layout=about.layout, notify=notify
+    ) as writer:
+        for wave in waves():
+            writer.write(gain * wave)
 
 
 class Writer:
     """A .wav, .flac or .mp3 file written in pieces; a context manager.
 
     It is written under a temporary name in the same folder and renamed at the end: the target is
-    whole or not there. MP3 has no bit depth, and of a rate that it does not know it becomes the
-    next one up, at most 48 kHz.
+    whole or not there. `layout` is FFmpeg's name for the speakers of the channels (see `layouts`).
+    MP3 has no bit depth and no speakers beyond stereo, and of a rate that it does not know it
+    becomes the next one up, at most 48 kHz. A WAV of integers that meets a sample above full scale
+    becomes one of 32 bit floats; `notify` gets a sentence then. FLAC clips: see `write_fitting`.
     """
 
-    def __init__(self, path, sample_rate: int, channels: int, subtype: str = "PCM_16"):
-        self.path, self.channels = Path(path), channels
-        ending = self.path.suffix.lower()
-        if ending not in _ENCODERS:
+    def __init__(
+        self,
+        path,
+        sample_rate: int,
+        channels: int,
+        subtype: str = "PCM_16",
+        *,
+        layout: str | None = None,
+        notify: Callable[[str], None] | None = None,
+    ):
+        self.path, self.channels, self._notify = Path(path), channels, notify
+        self._ending = self.path.suffix.lower()
+        if self._ending not in _ENCODERS:
             raise self._error("the name must end in .wav, .flac or .mp3")
-        most = _MOST_CHANNELS[ending]
+        most = _MOST_CHANNELS[self._ending]
         if not 1 <= channels <= most:
-            raise self._error(f"{ending} takes 1 to {most} channels, not {channels}")
-        if subtype not in _ENCODERS[ending]:
-            known = ", ".join(_ENCODERS[ending])
+            raise self._error(f"{self._ending} takes 1 to {most} channels, not {channels}")
+        if subtype not in _ENCODERS[self._ending]:
+            known = ", ".join(_ENCODERS[self._ending])
             raise self._error(f"the bit depth {subtype!r} is none of {known}")
-        codec, self._format = _ENCODERS[ending][subtype]
-        rate = sample_rate
-        if ending == ".mp3":
-            rate = next((known for known in _MP3_RATES if known >= rate), _MP3_RATES[-1])
-        self._resampler = Resampler(sample_rate, rate, channels)
+        self._rate, self._layout = sample_rate, LAYOUTS[channels - 1]
+        if layout and self._ending != ".mp3":
+            self._layout = layout
+        if self._ending == ".mp3":
+            self._rate = next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
+        self._resampler = Resampler(sample_rate, self._rate, channels)
+        self._open(subtype)
+
+    def _open(self, subtype: str) -> None:
+        """Begin a file."""
+        self._container, self._written = None, 0  # samples
         self._temporary = self.path.with_name(f".{uuid.uuid4().hex}.part")
-        self._container = None
+        codec, self._format = _ENCODERS[self._ending][subtype]
         with self._failing():
             self._container = av.open(
-                f"file:{self._temporary}", "w", ending[1:], options=_MUXER_OPTIONS[ending]
+                f"file:{self._temporary}",
+                "w",
+                self._ending[1:],
+                options=_MUXER_OPTIONS[self._ending],
             )
             self._stream = self._container.add_stream(
                 codec,
-                rate=rate,
+                rate=self._rate,
                 format=self._format,
-                layout=LAYOUTS[channels - 1],
-                options=_MP3_QUALITY if ending == ".mp3" else {},
+                layout=self._layout,
+                options=_MP3_QUALITY if self._ending == ".mp3" else {},
             )
             self._container.start_encoding()  # a header, even if no sample follows
 
     def write(self, wave: np.ndarray) -> None:
-        """Adds a wave `(channels, n)` of floats. They are rounded and clipped, never wrapped."""
+        """Adds a wave `(channels, n)` of floats. They are rounded, never wrapped."""
         check_shape(wave, self.channels)
         if wave.dtype.kind != "f":
             raise ValueError(f"expected a wave of floats, full scale 1, got {wave.dtype}")
         if not np.isfinite(wave).all():
             raise self._error("there are samples that are not numbers (NaN or infinity)")
-        if self._format == "fltp" and np.abs(wave).max(initial=0) > LOUDEST:
+        peak = np.abs(wave).max(initial=0)
+        if self._format == "fltp" and peak > LOUDEST:
             raise self._error(f"MP3 takes at most {LOUDEST:,.0f} times full scale: take .wav")
         with self._failing():
+            if self._ending == ".wav" and self._format in _BITS and not fits(peak, self._format):
+                self._widen(peak)
             self._encode(self._resampler.push(np.asarray(wave, np.float32)))
 
     def __enter__(self) -> Writer:
@@ -99,14 +153,34 @@ class Writer:
             return
         with self._failing():
             self._encode(self._resampler.push(np.zeros((self.channels, 0), np.float32), last=True))
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
+            self._finish()
             os.replace(self._temporary, self.path)
+
+    def _finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def _widen(self, peak: float) -> None:
+        """Go on with floats, behind what was written as integers so far."""
+        self._finish()
+        integers, written = self._temporary, self._written
+        self._open("FLOAT")
+        try:
+            for wave in decode.blocks(integers) if written else ():
+                self._encode(wave)
+        finally:
+            integers.unlink()
+        if self._notify:
+            self._notify(
+                f"{self.path.name} goes {20 * np.log10(peak):.1f} dB above full scale: it is "
+                "written as 32 bit float, so that nothing is clipped."
+            )
 
     def _encode(self, wave: np.ndarray) -> None:
         """Converts and encodes; in pieces, as FFmpeg measures a frame's bytes in 31 bits."""
-        if self._format in ("s16", "s32"):
-            bits = 16 if self._format == "s16" else 24
+        self._written += wave.shape[1]
+        if self._format in _BITS:
+            bits = _BITS[self._format]
             full = 2 ** (bits - 1)
             wave = np.clip(np.rint(wave * full), -full, full - 1).astype(np.int32)
             wave = wave.astype(np.int16) if bits == 16 else wave << 8
@@ -115,7 +189,7 @@ class Writer:
             if self._format != "fltp":
                 piece = piece.T.reshape(1, -1)  # (C, n) -> (1, n C)
             frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(piece), self._format, LAYOUTS[self.channels - 1]
+                np.ascontiguousarray(piece), self._format, self._layout
             )
             frame.sample_rate = self._stream.rate
             self._container.mux(self._stream.encode(frame))
@@ -137,3 +211,8 @@ class Writer:
 
     def _error(self, why: str) -> AudioError:
         return AudioError(f"{self.path.name} cannot be written: {why}.")
+
+
+def fits(peak: float, sample_format: str) -> bool:
+    """Whether integers hold a magnitude, but for half a step."""
+    return peak <= 1 + 2.0 ** -_BITS[sample_format]

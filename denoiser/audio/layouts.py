@@ -61,6 +61,15 @@ def _sides(name: str) -> tuple[float, float]:
     return (MINUS_3_DB, 0.0) if left else (0.0, MINUS_3_DB)
 
 
+def loudness_weights(layout: str) -> np.ndarray:
+    """The weight of each channel's power in a loudness, `(channels,)`, after ITU-R BS.1770-4.
+
+    Surrounds at the sides and at the back count 1.41, low-frequency effects not at all.
+    """
+    weights = {"LFE": 0.0, "LFE2": 0.0} | dict.fromkeys(SURROUNDS, 1.41)
+    return np.array([weights.get(name, 1.0) for name in positions(layout)])
+
+
 @lru_cache
 def conversion(source: str, target: str) -> np.ndarray:
     """The matrix `(target channels, source channels)` that puts one layout's sound into another's.
