@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
+import av.logging
 
 from denoiser.errors import AudioError
 
@@ -22,8 +23,14 @@ _OPEN_OPTIONS = {
     "format_whitelist": "aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,flac,flv,matroska,"
     "mov,mp3,mpeg,mpegts,mxf,ogg,tta,w64,wav,wv",
 }
-# In RIFF: one that FFmpeg takes for AMR, and one that programs write in either order of bits
-_UNRELIABLE = {"\x38\0\0\0": "NMS ADPCM", "\x40\0\0\0": "G.721 ADPCM"}
+# One that FFmpeg takes for AMR, and those that programs write in either order of bits
+_UNRELIABLE = {
+    **{(form, "\x38\0\0\0"): "NMS ADPCM" for form in ("wav", "w64", "avi", "asf")},
+    **{(form, "\x40\0\0\0"): "G.721 ADPCM" for form in ("wav", "w64", "avi", "asf")},
+    ("au", "\x17\0\0\0"): "G.721 ADPCM",
+    ("au", "\x19\0\0\0"): "G.723 ADPCM",
+    ("au", "\x1a\0\0\0"): "G.723 ADPCM",
+}
 _TRIED_PACKETS = 64  # of a track, before another one is taken
 _FIRST_PAGE = 2  # the flag in Ogg with which a stream begins
 
@@ -128,12 +135,23 @@ def _sound(path: Path, address: str, container):
     if len(tracks) > 1:
         tracks = [each for each in tracks if _can_be_decoded(address, each.index)] or tracks[:1]
     if not tracks:
-        named = re.search(r"Audio: (\w+)(?: \((\w+) /)?", container.dumps_format())
-        raise unknown_codec(path, (named[2] or named[1]) if named else "unknown")
-    tag = _UNRELIABLE.get(tracks[0].codec_context.codec_tag)
-    if tag and container.format.name in ("wav", "w64", "avi", "asf"):
-        raise unknown_codec(path, tag)
+        raise unknown_codec(path, _codec_name(container))
+    unreliable = _UNRELIABLE.get((container.format.name, tracks[0].codec_context.codec_tag))
+    if unreliable:
+        raise unknown_codec(path, unreliable)
     return tracks[0]
+
+
+def _codec_name(container) -> str:
+    """What FFmpeg's log calls a sound that it has no decoder for: its name, or its tag."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    described = container.dumps_format()
+    av.logging.set_level(level)
+    found = re.search(r"Audio: (\w+)(?: \(([^ )]+))?", described)
+    if not found:
+        return "unknown"
+    return found[2] if found[1] == "none" and found[2] else found[1]
 
 
 def unknown_codec(path: Path, codec: str) -> AudioError:

@@ -23,6 +23,7 @@ from denoiser.errors import AudioError
 
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
+_CONTENTS = (13, 15, 21, 23, 36, 38)  # where MP3 names its contents, behind header and side info
 MOST_NEW_STREAMS = 10_000  # packets of streams that appear in the middle of a file
 
 Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
@@ -158,15 +159,14 @@ def frames(container, stream, damage: Damage) -> Iterator[av.AudioFrame]:
             furthest = max(
                 furthest, float((packet.pts + (packet.duration or 0)) * packet.time_base)
             )
-        if packet.stream.index != stream.index:
+        if packet.stream.index != stream.index or _is_contents(packet):
             continue
         try:
             decoded = [frame for frame in packet.decode() if frame.samples]
         except MemoryError:
             raise
         except Exception:  # a decoder may raise anything
-            if not _is_header(packet):
-                damage.count(whole=False)
+            damage.count(whole=False)
         else:
             damage.count(whole=True)
             yield from decoded
@@ -189,10 +189,12 @@ def _packets(container, damage: Damage) -> Iterator[av.Packet]:
     damage.broken_off = True
 
 
-def _is_header(packet: av.Packet) -> bool:
+def _is_contents(packet: av.Packet) -> bool:
     """Whether a packet is the table of contents of an MP3: joined files have one in the middle."""
-    head = bytes(packet)[:200]
-    return any(mark in head for mark in (b"Xing", b"Info", b"VBRI", b"LAME"))
+    if packet.stream.codec_context.name not in ("mp3", "mp3float"):
+        return False
+    head = bytes(packet)[: max(_CONTENTS) + 4]
+    return any(head[start : start + 4] in (b"Xing", b"Info", b"VBRI") for start in _CONTENTS)
 
 
 def _piece(path: Path, frame: av.AudioFrame, zero: float) -> Piece:

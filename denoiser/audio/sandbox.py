@@ -32,11 +32,7 @@ from denoiser.errors import AudioError
 
 MEMORY_BYTES = 2 * 2**30  # that a child may take beyond what the template has
 STALLED_SECONDS = 20  # of computing without a sign of progress
-ROOT = Path(__file__).parent.parent.parent
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from denoiser.audio import sandbox; sandbox.template(int(sys.argv[2]))"
-)
+_START = "import sys; from denoiser.audio import sandbox; sandbox.template(int(sys.argv[1]))"
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +49,7 @@ def run(function: Callable, path, *arguments, notify: Callable[[str], None] | No
     request = {
         "function": [function.__module__, function.__name__],
         "arguments": [os.path.abspath(path), *arguments],
+        "limits": [MEMORY_BYTES, STALLED_SECONDS],
     }
     since = time.monotonic()
     with _called(request) as answers:
@@ -70,7 +67,7 @@ def run(function: Callable, path, *arguments, notify: Callable[[str], None] | No
             elif kind in ("value", "wave"):
                 yield value
                 since = time.monotonic()
-    stalled = time.monotonic() - since > STALLED_SECONDS - 1
+    stalled = time.monotonic() - since > 0.9 * STALLED_SECONDS
     why = "takes too long to decode" if stalled else "is damaged in a way that stops its decoder"
     raise AudioError(f"{Path(path).name} {why}: choose another file, or export it as WAV or MP3.")
 
@@ -124,12 +121,12 @@ def _start() -> socket.socket:
     ours, theirs = socket.socketpair()
     with theirs:
         subprocess.Popen(
-            [sys.executable, "-c", _START, str(ROOT), str(theirs.fileno())],
+            [sys.executable, "-c", _START, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl+C is for the one who asks
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
         )
     return ours
 
@@ -171,9 +168,10 @@ def template(line: int) -> None:
 
 def _child(asked: int, answers: int) -> None:
     """Works on one request, and ends."""
-    _limit()
     with open(asked, "rb") as file:
         request = json.loads(file.read())
+    memory, seconds = request["limits"]
+    _limit(memory, seconds)
     module, name = request["function"]
     path, *arguments = request["arguments"]
     with open(answers, "wb") as file:
@@ -182,7 +180,7 @@ def _child(asked: int, answers: int) -> None:
             signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the reader is no fault of ours
             file.write(json.dumps({"kind": kind, "value": value}).encode() + b"\n" + samples)
             file.flush()
-            signal.setitimer(signal.ITIMER_PROF, STALLED_SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, seconds)
 
         try:
             function = getattr(importlib.import_module(module), name)
@@ -196,21 +194,21 @@ def _child(asked: int, answers: int) -> None:
         except AudioError as error:
             send("error", str(error))
         except MemoryError:
-            text = f"{Path(path).name} needs more than {MEMORY_BYTES >> 30} GiB of memory to decode"
-            send("error", f"{text}: choose another file, or export it as WAV or MP3.")
+            text = f"{Path(path).name} needs too much memory to decode: choose another file, or "
+            send("error", f"{text}export it as WAV or MP3.")
         except Exception:
             send("fault", traceback.format_exc())
 
 
-def _limit() -> None:
+def _limit(memory: int, seconds: float) -> None:
     """Memory and computing time end the child; a reader that is gone does, too; no core file."""
     import resource
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_PROF, STALLED_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError, ValueError):  # macOS knows no limit of address space
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + MEMORY_BYTES
+        most = pages * os.sysconf("SC_PAGE_SIZE") + memory
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

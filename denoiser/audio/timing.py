@@ -97,6 +97,8 @@ def padding(container, stream, last: av.AudioFrame, total: int) -> int:
     beyond = total - round(stream.duration * stream.time_base * last.sample_rate)
     if stream.codec_context.name == "vorbis" and container.format.name == "ogg":
         return beyond if -2048 < beyond < last.samples else 0
+    if container.format.name == "caf":
+        return min(0, beyond)  # FFmpeg cuts off what a short last packet never had
     if "mov" in container.format.name:
         extra = max(0, last.samples - round(last.duration * last.time_base * last.sample_rate))
         return beyond if extra + 0.002 * last.sample_rate < beyond < last.samples else extra
