@@ -26,8 +26,9 @@ RARE_DB = 6.0  # that such a thing is above the rest
 SMALL_OFFSET = 0.03  # of the RMS of active parts
 GATE_DB = -10.0  # below the mean of all stretches: pauses
 SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
-OVERLAPPING_BLOCKS = 4  # of a loudness that one click is part of
-ABSURD_DB = 20.0  # above the next loudest block: no programme, but a broken sample or a slam
+ABSURD_BLOCKS = 8  # of a loudness, 0.1 s each, that a broken sample or a slam may fill
+ABSURD_FRAMES = 25  # of 20 ms, likewise
+ABSURD_DB = 20.0  # that such a thing is above the next loudest
 SILENT_CHANNEL_DB = -50.0  # below the loudest one
 SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
 
@@ -177,6 +178,8 @@ class Meter:
             self.rest = self.rest[:, :0]
         powers = _of_audible_channels(np.concatenate(self.powers, axis=1))
         floor = decibels(np.quantile(powers, 0.1, method="lower")) if len(powers) else FLOOR_DBFS
+        if len(powers):
+            powers = powers[usual(powers, ABSURD_FRAMES, ABSURD_DB)]
         active = powers[powers >= powers.mean() * 10 ** (GATE_DB / 10)] if powers.any() else []
         return {
             "noise_floor_db": floor,
@@ -193,7 +196,7 @@ class Meter:
         blocks = blocks[_lufs(blocks) > SILENT_LUFS]
         if not len(blocks):
             return SILENT_LUFS
-        blocks = blocks[usual(blocks, OVERLAPPING_BLOCKS, ABSURD_DB)]
+        blocks = blocks[usual(blocks, ABSURD_BLOCKS, ABSURD_DB)]
         return float(_lufs(blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10].mean()))
 
 
