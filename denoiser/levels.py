@@ -21,13 +21,12 @@ STRETCH_SECONDS = 0.4  # of BS.1770's gate
 FRAME_SECONDS = 0.02
 FRAMES = round(STRETCH_SECONDS / FRAME_SECONDS)
 CLICK_FRAMES = 2  # of a stretch that a click may fill
-SLAM_STRETCHES = 2  # of a recording that a slammed door may fill
+SLAM_STRETCHES, SLAM_FRAMES = 2, 25  # of a recording that a slammed door may fill
 RARE_DB = 6.0  # that such a thing is above the rest
 SMALL_OFFSET = 0.03  # of the RMS of active parts
 GATE_DB = -10.0  # below the mean of all stretches: pauses
 SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
 ABSURD_BLOCKS = 8  # of a loudness, 0.1 s each, that a broken sample or a slam may fill
-ABSURD_FRAMES = 25  # of 20 ms, likewise
 ABSURD_DB = 20.0  # that such a thing is above the next loudest
 SILENT_CHANNEL_DB = -50.0  # below the loudest one
 SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
@@ -179,7 +178,7 @@ class Meter:
         powers = _of_audible_channels(np.concatenate(self.powers, axis=1))
         floor = decibels(np.quantile(powers, 0.1, method="lower")) if len(powers) else FLOOR_DBFS
         if len(powers):
-            powers = powers[usual(powers, ABSURD_FRAMES, ABSURD_DB)]
+            powers = powers[usual(powers, SLAM_FRAMES, RARE_DB)]
         active = powers[powers >= powers.mean() * 10 ** (GATE_DB / 10)] if powers.any() else []
         return {
             "noise_floor_db": floor,
