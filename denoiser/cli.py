@@ -1,7 +1,7 @@
 """The command line: `python -m denoiser denoise | plot | publish`. It only translates.
 
-A user error is one sentence on stderr and exit code 1 (2 for a wrong option, by argparse). What
-is heavy is imported inside the functions, so that `--help` is quick.
+A user error is one sentence on stderr and exit code 1 (2 for a wrong option, by argparse); results
+are named on stdout. What is heavy is imported inside the functions, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-ENDING = "_denoised"
+from denoiser import console
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    console.prepare()
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:
-        _say("stopped.")
+        console.say("stopped.")
         return 130  # what a shell reports for Ctrl+C
     except OSError as error:
-        _say(f"{error.filename}: {(error.strerror or 'unknown error').lower()}.")
+        console.say(f"{error.filename or 'The system refuses'}: {_why(error)}.")
         return 1
 
 
@@ -37,14 +38,15 @@ def _parser() -> argparse.ArgumentParser:
     denoise = commands.add_parser("denoise", help="denoise audio and video files")
     denoise.set_defaults(run=_denoise)
     denoise.add_argument(
-        "files", nargs="+", type=Path, metavar="FILES", help="files, or folders to search"
+        "files", nargs="+", type=_path, metavar="FILES", help="files, or folders to search"
     )
     denoise.add_argument(
         "-o",
         "--out",
         type=_folder,
         metavar="FOLDER",
-        help="folder for the results (default: beside each file)",
+        help="folder for the results (default: beside each file); files in a folder that is given "
+        "keep their path from there on, and its name if more than one folder or file is given",
     )
     denoise.add_argument(
         "--model",
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="picture a clean, a noisy and a denoised recording")
     plot.set_defaults(run=_plot)
     for name in ("clean", "noisy", "denoised"):
-        plot.add_argument(name, type=Path, metavar=name.upper())
+        plot.add_argument(name, type=_path, metavar=name.upper())
     plot.add_argument(
         "-o",
         "--out",
@@ -85,7 +87,7 @@ def _add_publish(commands) -> None:
     )
     publish.set_defaults(run=_publish, parser=publish)
     publish.add_argument(
-        "folder", nargs="?", type=Path, metavar="FOLDER", help="a folder with config.json"
+        "folder", nargs="?", type=_path, metavar="FOLDER", help="a folder with config.json"
     )
     publish.add_argument("name", nargs="?", metavar="OWNER/NAME", help="its name on the Hub")
     publish.add_argument(
@@ -113,17 +115,32 @@ def _strength(text: str) -> float:
     return value
 
 
-def _folder(text: str) -> Path:
-    if Path(text).is_file():
-        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+def _path(text: str) -> Path:
+    if not text:  # of a variable that is not set: Path("") would be the working folder
+        raise argparse.ArgumentTypeError("an empty name is no file or folder")
     return Path(text)
 
 
-def _say(sentence: object) -> None:
-    """A line on stderr, above the progress bar where there is one."""
-    from tqdm import tqdm
+def _folder(text: str) -> Path:
+    if os.path.isfile(text):
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+    return _path(text)
 
-    tqdm.write(str(sentence), file=sys.stderr)
+
+def _list(result: object) -> int:
+    """Names a result on stdout; 1 if that failed, other than because nobody reads it any more."""
+    try:
+        console.show(result)
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        console.say(f"The names of the results cannot be written: {_why(error)}.")
+        return 1
+    return 0
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or "unknown error").lower()
 
 
 # ---- denoise
@@ -139,10 +156,17 @@ def _denoise(arguments: argparse.Namespace) -> int:
     try:
         model = denoiser.load(arguments.model, device=arguments.device)
     except CheckpointError as error:
-        _say(error)
+        console.say(error)
         return 1
     failed += _run(model, jobs, arguments.strength)
     return 1 if failed else 0
+
+
+def _jobs(files: list[Path], out: Path | None, force: bool) -> tuple[list[tuple[Path, Path]], int]:
+    """Which source goes to which target, and how many were refused (each with a sentence)."""
+    from denoiser import batch
+
+    return batch.plan(files, out, force=force, notify=console.say)
 
 
 def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
@@ -157,54 +181,25 @@ def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
     # disable=None: no bar where stderr is not a terminal
     with tqdm(total=len(jobs), bar_format=form, file=sys.stderr, disable=None) as bar:
         for done, (source, target) in enumerate(jobs):
-            bar.set_description(source.name)
+            bar.set_description(console.printable(console.one_line(source.name), sys.stderr))
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                steps = denoise_file(model, source, target, strength=strength, notify=_say)
+                steps = denoise_file(model, source, target, strength=strength, notify=console.say)
                 with closing(steps) as progress:
                     for fraction in progress:
                         bar.update(done + fraction - bar.n)
-                tqdm.write(str(target), file=sys.stdout)
             except AudioError as error:
                 failed += 1
-                _say(error)
+                console.say(error)
             except OSError as error:
                 failed += 1
-                _say(f"{target} cannot be written: {(error.strerror or 'unknown').lower()}.")
+                reading = error.filename is not None and Path(error.filename) == source
+                what = f"{source} cannot be read" if reading else f"{target} cannot be written"
+                console.say(f"{what}: {_why(error)}.")
+            else:
+                failed += _list(target)
             bar.update(done + 1 - bar.n)
     return failed
-
-
-def _jobs(files: list[Path], out: Path | None, force: bool) -> tuple[list[tuple[Path, Path]], int]:
-    """Which source goes to which target, and how many were refused (each with a sentence)."""
-    jobs: dict[Path, tuple[Path, Path]] = {}  # the resolved target -> source, target
-    refused = 0
-    for given in files:
-        found = _search(given) if given.is_dir() else [given]
-        if not found:
-            refused += 1
-            _say(f"{given} holds no audio or video file: nothing to denoise there.")
-        for source in found:
-            target = (out or source.parent) / f"{source.stem}{ENDING}.wav"
-            first, _ = jobs.get(target.resolve(), (None, None))
-            if first is not None and first.resolve() == source.resolve():
-                continue  # named twice, or named and found
-            if first is not None:
-                refused += 1
-                _say(f"{source} is left out: {target} is already the result of {first}.")
-            elif target.exists() and not force:
-                refused += 1
-                _say(f"{target} exists: give --force to overwrite it, or -o for another folder.")
-            else:
-                jobs[target.resolve()] = source, target
-    return list(jobs.values()), refused
-
-
-def _search(folder: Path) -> list[Path]:
-    """What a folder holds, without our own results."""
-    from denoiser import audio
-
-    return [path for path in audio.find(folder) if not path.stem.endswith(ENDING)]
 
 
 # ---- plot
@@ -216,11 +211,11 @@ def _plot(arguments: argparse.Namespace) -> int:
     try:
         sounds = [audio.read(p) for p in (arguments.clean, arguments.noisy, arguments.denoised)]
     except audio.AudioError as error:
-        _say(error)
+        console.say(error)
         return 1
     (clean, sample_rate), (noisy, _), (denoised, _) = sounds
     if len({(wave.shape, rate) for wave, rate in sounds}) > 1:
-        _say(
+        console.say(
             "The three files differ in length, channels or sample rate: "
             + ", ".join(f"{wave.shape[1]} x {wave.shape[0]} at {rate} Hz" for wave, rate in sounds)
             + "; give three versions of one recording."
@@ -230,10 +225,11 @@ def _plot(arguments: argparse.Namespace) -> int:
     downmix = levels.downmix_of(arguments.noisy)
     figures = plot.compare({name: downmix(w)[0] for name, w in waves.items()}, sample_rate)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    failed = 0
     for figure, name in zip(figures, ("waveforms.png", "spectrograms.png"), strict=True):
         figure.savefig(arguments.out / name)
-        print(arguments.out / name)
-    return 0
+        failed |= _list(arguments.out / name)
+    return failed
 
 
 # ---- publish
@@ -252,11 +248,11 @@ def _publish(arguments: argparse.Namespace) -> int:
     options = {"private": arguments.private, "dry_run": arguments.dry_run}
     try:
         if space:
-            print(publish.publish_space(arguments.space, model=arguments.model, **options))
+            said = publish.publish_space(arguments.space, model=arguments.model, **options)
         else:
             revision = arguments.revision or "main"
-            print(publish.publish(arguments.folder, arguments.name, revision=revision, **options))
+            said = publish.publish(arguments.folder, arguments.name, revision=revision, **options)
     except CheckpointError as error:
-        _say(error)
+        console.say(error)
         return 1
-    return 0
+    return _list(said)

@@ -1,0 +1,74 @@
+"""Lines on the console, for every command.
+
+Printing is work that can fail: a console may lack the characters of a name, a disk may be full, and
+whoever reads a pipe may leave. None of it ends what is being done.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import suppress
+
+
+def prepare() -> None:
+    """Gives a program whose standard streams were closed ones that lead nowhere.
+
+    Otherwise the next file that is opened takes their number, and what a library prints is in it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+
+
+def say(sentence: object) -> None:
+    """A sentence on stderr, above the progress bar where there is one."""
+    with suppress(OSError):
+        _write(one_line(str(sentence)), "stderr")
+
+
+def show(result: object) -> None:
+    """A result on stdout, there at once.
+
+    Raises OSError if it cannot be written, BrokenPipeError if nobody reads it any more; after that
+    results go nowhere, without another error.
+    """
+    _write(str(result), "stdout")
+
+
+def printable(text: str, stream) -> str:
+    """The text with escapes such as \\u8a9e for what the stream's encoding lacks."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def one_line(text: str) -> str:
+    """The text with escapes for line breaks and other control characters, as names may have."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
+
+
+def _write(text: str, name: str) -> None:
+    from tqdm import tqdm
+
+    stream = getattr(sys, name)
+    if stream is None or stream.closed:
+        return
+    try:
+        with tqdm.external_write_mode(stream):
+            try:
+                stream.write(text + "\n")
+            except UnicodeEncodeError:  # before anything was written
+                stream.write(printable(text, stream) + "\n")
+            stream.flush()
+    except OSError:
+        _abandon(stream)
+        raise
+
+
+def _abandon(stream) -> None:
+    """Leads a stream nowhere, so that what it still holds does not fail again as Python ends."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
