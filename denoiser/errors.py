@@ -3,3 +3,7 @@
 
 class AudioError(ValueError):
     """A file cannot be read or written; the text is one sentence for the user."""
+
+
+class FetchError(ValueError):
+    """A file cannot be fetched; the text is one sentence for the user."""

@@ -10,30 +10,27 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
-import os
-import re
 import socket
 import ssl
 import threading
 import time
 import urllib.parse
 from contextlib import suppress
-from email.message import Message
 from pathlib import Path
+
+from denoiser.errors import FetchError
+from denoiser.files import replacing
+from denoiser.links import PORTS, moved, name
+from denoiser.links import parts as _parts
 
 MOST_BYTES = 200_000_000
 MOST_SECONDS = 60.0
 MOST_REDIRECTS = 5
-LONGEST = 2000  # characters of an address
-PORTS = {"http": 80, "https": 443}
+DEAD_SECONDS = 5.0  # for an address that does not answer, before the next one is tried
 REDIRECTS = (301, 302, 303, 307, 308)
 PIECE = 1 << 16  # bytes
 HEADERS = {"User-Agent": "speech-denoiser", "Accept": "*/*", "Accept-Encoding": "identity"}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-class FetchError(ValueError):
-    """A file cannot be fetched; the text is one sentence for the user."""
 
 
 def fetch(
@@ -55,8 +52,9 @@ def fetch(
             answer = _asked(connection, parts)
             if answer.status not in REDIRECTS:
                 _refuse(answer, parts.hostname, most_bytes)
-                return _saved(answer, Path(folder) / _name(answer, parts), most_bytes, end)
-            url = urllib.parse.urljoin(url, answer.getheader("Location", ""))
+                path = Path(folder) / name(answer.getheader("Content-Disposition", ""), parts)
+                return _saved(answer, path, most_bytes, end)
+            url = moved(parts, answer.getheader("Location", ""))
         except (OSError, ValueError, http.client.HTTPException) as error:
             if isinstance(error, FetchError):
                 raise
@@ -67,26 +65,6 @@ def fetch(
             watch.cancel()
             connection.close()
     raise FetchError(f"The link is passed on more than {MOST_REDIRECTS} times: give the last one.")
-
-
-def _parts(url: str) -> urllib.parse.SplitResult:
-    """The parts of an address that may be asked for."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise FetchError("That is no valid link: copy it again.") from None
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise FetchError("A link must begin with https:// or http://.")
-    if len(url) > LONGEST or not url.isascii() or re.search(r"[\s\x00-\x1f\x7f]", url):
-        raise FetchError(
-            f"A link may have {LONGEST} characters without spaces and accents at most: shorten it."
-        )
-    if parts.username is not None or parts.password is not None:
-        raise FetchError("A link with a user name or password is not fetched: take it out.")
-    if port not in (None, PORTS[parts.scheme]):
-        raise FetchError(f"Port {port} is not fetched from: give a link without a port.")
-    return parts
 
 
 def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPConnection:
@@ -101,19 +79,28 @@ def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPC
         if not _is_public(address):
             raise FetchError(f"{host} is not on the public internet: it is not fetched from.")
     error = None
-    for address in addresses:
+    for others, address in zip(range(len(addresses))[::-1], addresses, strict=True):
         try:
-            left = max(0.001, end - time.monotonic())
-            sock = socket.create_connection((address, port), timeout=left)
-            if parts.scheme == "https":
-                sock = _secured(sock, host, left)
+            sock = _opened(address, parts, end, others)
         except OSError as problem:
             error = problem
             continue
-        connection = http.client.HTTPConnection(host)  # without the port, which it would name
+        connection = http.client.HTTPConnection(parts.netloc)  # without the port that it would name
         connection.sock = sock  # which it then does not open by itself
         return connection
     raise FetchError(f"{host} cannot be reached: {_line(error)}.")
+
+
+def _opened(address: str, parts: urllib.parse.SplitResult, end: float, others: int):
+    """A socket to one address, within its share of the time where others are left to be tried."""
+    left = max(0.001, end - time.monotonic())
+    share = min(DEAD_SECONDS, left / (others + 1)) if others else left
+    until = time.monotonic() + share
+    sock = socket.create_connection((address, PORTS[parts.scheme]), timeout=share)
+    if parts.scheme == "https":
+        sock = _secured(sock, parts.hostname, max(0.001, until - time.monotonic()))
+    sock.settimeout(max(0.001, end - time.monotonic()))  # an answer may take longer
+    return sock
 
 
 def _secured(sock: socket.socket, host: str, seconds: float) -> ssl.SSLSocket:
@@ -168,31 +155,16 @@ def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> Non
 
 def _saved(answer, path: Path, most_bytes: int, end: float) -> Path:
     """The body in a file; it has its name when it is whole."""
-    temporary, size = path.with_name(f".{path.name}.part"), 0
-    try:
-        with open(temporary, "xb") as file:
-            while piece := answer.read1(PIECE):
-                size += len(piece)
-                if size > most_bytes:
-                    raise _too_large(most_bytes)
-                file.write(piece)
+    size = 0
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        while piece := answer.read1(PIECE):
+            size += len(piece)
+            if size > most_bytes:
+                raise _too_large(most_bytes)
+            file.write(piece)
         if answer.length or time.monotonic() >= end:
             raise http.client.IncompleteRead(b"", answer.length)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
-
-
-def _name(answer: http.client.HTTPResponse, parts: urllib.parse.SplitResult) -> str:
-    """What the server or the link calls the file, without anything that leads out of a folder."""
-    header = Message()
-    header["Content-Disposition"] = answer.getheader("Content-Disposition", "")
-    name = header.get_filename() or urllib.parse.unquote(parts.path)
-    name = re.split(r"[/\\]", name)[-1]
-    name = "".join(c for c in name if c.isprintable() and c not in '<>:"|?*').strip(" .")
-    stem, suffix = os.path.splitext(name)
-    return f"{stem[:80]}{suffix[:10]}" or "recording"
 
 
 def _too_large(most_bytes: int) -> FetchError:

@@ -8,10 +8,15 @@ import time
 
 import pytest
 
-from denoiser import fetch
+from denoiser import fetch, links
 from denoiser.fetch import FetchError
 
 SOUND = bytes(range(256)) * 1000
+
+
+def as_sent(text: str) -> str:
+    """A header that goes out as UTF-8, though the server writes Latin-1."""
+    return text.encode().decode("latin-1")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -47,6 +52,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def inside(self):
         self.answer(b"", 302, Location="http://10.0.0.1/talk.wav")
+
+    def inside_by_script(self):
+        self.answer(b"", 302, Location=as_sent("http://１０.０.０.１/talk.wav"))
+
+    def moved_utf8(self):
+        self.answer(b"", 302, Location=as_sent("http://exämple.org/talk/ä b.wav"))
+
+    def moved_latin1(self):
+        self.answer(b"", 302, Location="http://exämple.org/talk/ä b.wav")
+
+    def named(self):
+        self.answer(Content_Disposition=as_sent(self.server.disposition))
 
     def loop(self):
         self.answer(b"", 302, Location="/loop")
@@ -131,6 +148,7 @@ def test_a_name_that_leads_out_of_the_folder_does_not(server, tmp_path):
         ("missing", "studio.example answers 404 Not Found: check the link."),
         ("page", "a web page, not to a file"),
         ("inside", "10.0.0.1 is not on the public internet"),
+        ("inside_by_script", "10.0.0.1 is not on the public internet"),
         ("loop", "more than 5 times"),
         ("endless", "larger than 1 MB"),
         ("short", "broke off"),
@@ -165,13 +183,16 @@ INSIDE = [
     *("127.0.0.1", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
     *("100.64.0.1", "224.0.0.1", "255.255.255.255", "2130706433", "0x7f.1", "localhost"),
     *("[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[ff02::1]", "[::ffff:127.0.0.1]"),
-    *("[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]"),
+    *("[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[2001:0:7f00:1::]", "[fe80::1%25lo]"),
+    # what becomes one of these only when its script is normalised
+    *("１２７.０.０.１", "127。0。0。1", "①②⑦.0.0.1", "𝟏𝟐𝟕.𝟎.𝟎.𝟏", "127.0.0.1.", "localhost."),
+    *("ⓛⓞⓒⓐⓛⓗⓞⓢⓣ", "ＬＯＣＡＬＨＯＳＴ", "local\u00adhost", "localhost。", "١٢٧.0.0.1"),
 ]
 
 
 @pytest.mark.parametrize("host", INSIDE)
 def test_nothing_inside_is_asked(no_connection, tmp_path, host):
-    with pytest.raises(FetchError, match="is not on the public internet|There is no host"):
+    with pytest.raises(FetchError, match="is not on the public internet|There is no host|no valid"):
         fetch.fetch(f"http://{host}/talk.wav", tmp_path)
 
 
@@ -188,8 +209,12 @@ def test_one_private_address_among_public_ones_is_enough(no_connection, tmp_path
         *("file:///etc/passwd", "ftp://studio.example/talk.wav", "data:audio/wav;base64,AAAA"),
         *("javascript:alert(1)", "talk.wav", "http://", "http://[", "//studio.example/a"),
         *("http://me:secret@studio.example/a", "http://studio.example:8080/a"),
-        *("http://studio.example/a b", "http://studio.example/\r\nHost: x"),
-        "https://studio.example/" + "b" * 2000,
+        *("http://studio.example/\r\nHost: x", "http://studio.example/a\tb", "http://a b.example/"),
+        *("http://studio.example＠10.0.0.1/a", "http://10.0.0.1\\@studio.example/a"),
+        *("http://%6c%6f%63alhost/a", "http://studio.example／a", "http://\ud800.example/a"),
+        *("http://" + "ä" * 300 + ".example/a", "http://studio.example:８０８０/a", "http://../a"),
+        "https://studio.example/" + "b" * 8000,
+        "https://studio.example/" + "ä" * 1500,
     ],
 )  # fmt: skip
 def test_other_addresses_are_refused_in_a_sentence(no_connection, tmp_path, url):
@@ -197,3 +222,98 @@ def test_other_addresses_are_refused_in_a_sentence(no_connection, tmp_path, url)
         fetch.fetch(url, tmp_path)
     assert str(refusal.value).endswith(".")
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "saved"),
+    [("moved_utf8", "/talk/%C3%A4%20b.wav", "ä b.wav"),
+     ("moved_latin1", "/talk/%E4%20b.wav", "ä b.wav")],
+)  # fmt: skip
+def test_a_redirect_in_any_script_is_followed(server, tmp_path, path, asked, saved):
+    assert fetch.fetch(f"http://studio.example/{path}", tmp_path).name == saved
+    assert server.asked[1] == asked
+    assert server.host == "xn--exmple-cua.org"
+    assert server.names == ["studio.example", "xn--exmple-cua.org"]
+
+
+def test_a_file_keeps_the_name_that_the_server_gives_it(server, tmp_path):
+    server.disposition = f'attachment; filename="{"語" * 100} 🙊.mp3"'
+    path = fetch.fetch("http://studio.example/named", tmp_path)
+    assert path == tmp_path / ("語" * 83 + ".mp3")
+    assert path.read_bytes() == SOUND
+
+
+def resolve(monkeypatch, *addresses) -> None:
+    """Names, but not addresses, have these from now on."""
+    known = socket.getaddrinfo
+
+    def getaddrinfo(host, port, *args, **options):
+        if host[0].isdigit():
+            return known(host, port, *args, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.fixture
+def two_addresses(server, monkeypatch):
+    """studio.example has two addresses, of which the first is dead; how long each was given."""
+    given, connect = [], fetch.socket.create_connection
+
+    def create_connection(address, timeout):
+        given.append(timeout)
+        if address[0] == "93.184.215.13":
+            raise TimeoutError("timed out")
+        return connect(address, timeout)
+
+    resolve(monkeypatch, "93.184.215.13", "93.184.215.14")
+    monkeypatch.setattr(fetch.socket, "create_connection", create_connection)
+    return given
+
+
+def test_a_dead_address_leaves_time_for_the_next(two_addresses, tmp_path):
+    assert fetch.fetch("http://studio.example/talk.wav", tmp_path).read_bytes() == SOUND
+    dead, alive = two_addresses
+    assert dead <= 5
+    assert 50 < alive <= 60
+
+
+def test_many_dead_addresses_share_the_time(two_addresses, monkeypatch, tmp_path):
+    resolve(monkeypatch, *(f"93.184.215.{number}" for number in range(20, 60)))
+
+    def create_connection(address, timeout):
+        two_addresses.append(timeout)
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(fetch.socket, "create_connection", create_connection)
+    with pytest.raises(FetchError, match="studio.example cannot be reached: timed out"):
+        fetch.fetch("http://studio.example/talk.wav", tmp_path)
+    assert len(two_addresses) == 40
+    assert two_addresses[0] <= 60 / 40
+
+
+def test_an_answer_may_take_longer_than_a_connection(server, monkeypatch, tmp_path):
+    """The time for an address that is not the last is not that for its answer."""
+    resolve(monkeypatch, "93.184.215.14", "93.184.215.13")
+    parts = links.parts("http://studio.example/talk.wav")
+    connection = fetch._connected(parts, time.monotonic() + 60)
+    assert connection.sock.gettimeout() > 50
+    connection.close()
+
+
+def test_a_first_address_that_hangs_in_its_handshake_leaves_time_for_the_next(
+    server, monkeypatch, tmp_path
+):
+    resolve(monkeypatch, "93.184.215.13", "93.184.215.14")
+    monkeypatch.setattr(fetch.socket, "create_connection", lambda *_, **__: socket.socket())
+    given = []
+
+    def secured(sock, host, seconds):
+        given.append(seconds)
+        if len(given) == 1:
+            raise TimeoutError("timed out")
+        return sock
+
+    monkeypatch.setattr(fetch, "_secured", secured)
+    fetch._connected(links.parts("https://studio.example/a"), time.monotonic() + 60).close()
+    assert given[0] <= 5 < 50 < given[1]
