@@ -127,18 +127,6 @@ def _folder(text: str) -> Path:
     return _path(text)
 
 
-def _list(result: object) -> int:
-    """Names a result on stdout; 1 if that failed, other than because nobody reads it any more."""
-    try:
-        console.show(result)
-    except BrokenPipeError:
-        return 0
-    except OSError as error:
-        console.say(f"The names of the results cannot be written: {_why(error)}.")
-        return 1
-    return 0
-
-
 def _why(error: OSError) -> str:
     return (error.strerror or "unknown error").lower()
 
@@ -197,7 +185,7 @@ def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
                 what = f"{source} cannot be read" if reading else f"{target} cannot be written"
                 console.say(f"{what}: {_why(error)}.")
             else:
-                failed += _list(target)
+                failed += console.show(target)
             bar.update(done + 1 - bar.n)
     return failed
 
@@ -228,7 +216,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     failed = 0
     for figure, name in zip(figures, ("waveforms.png", "spectrograms.png"), strict=True):
         figure.savefig(arguments.out / name)
-        failed |= _list(arguments.out / name)
+        failed |= console.show(arguments.out / name)
     return failed
 
 
@@ -255,4 +243,4 @@ def _publish(arguments: argparse.Namespace) -> int:
     except CheckpointError as error:
         console.say(error)
         return 1
-    return _list(said)
+    return console.show(said)

@@ -28,13 +28,33 @@ def say(sentence: object) -> None:
         _write(one_line(str(sentence)), "stderr")
 
 
-def show(result: object) -> None:
-    """A result on stdout, there at once.
+def show(result: object) -> int:
+    """A result on stdout, there at once; 1 if that failed, with a sentence on stderr, otherwise 0.
 
-    Raises OSError if it cannot be written, BrokenPipeError if nobody reads it any more; after that
-    results go nowhere, without another error.
+    It is no failure if nobody reads any more. After either, results go nowhere.
     """
-    _write(str(result), "stdout")
+    try:
+        put(result)
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        say(f"The results cannot be printed: {(error.strerror or 'unknown error').lower()}.")
+        return 1
+    return 0
+
+
+def put(line: object) -> None:
+    """A line on stdout. Raises OSError once, BrokenPipeError if nobody reads it any more."""
+    _write(str(line), "stdout")
+
+
+def list_paths() -> None:
+    """From now on stdout is a list of paths that is read again: UTF-8, and bytes that are not.
+
+    A terminal stays as it is.
+    """
+    if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def printable(text: str, stream) -> str:

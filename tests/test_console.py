@@ -13,7 +13,7 @@ from denoiser import console
 console.prepare()
 for number in range(3):
     try:
-        console.show(number)
+        console.put(number)
     except OSError as error:
         console.say(type(error).__name__)
     console.say(f"said {number}")

@@ -9,6 +9,7 @@ import torch
 
 from denoiser import audio
 from training import data, drawing
+from training import store as training_store
 from training.config import MixtureConfig
 from training.store import Excerpt, Store
 
@@ -204,10 +205,49 @@ def test_a_folder_without_audio_is_named(tmp_path, corpus):
 
 def test_an_unreadable_recording_is_named_once_and_counts_as_silence(tmp_path, store, capsys):
     (tmp_path / "letter.wav").write_text("This is no sound.")
-    for _ in range(2):
-        piece, bandwidth = store.read(tmp_path / "letter.wav", 0.5, 1000)
-        assert (len(piece), bandwidth) == (0, 24000)
-    assert capsys.readouterr().err.count(f"{tmp_path / 'letter.wav'} counts as silence: ") == 1
+    for name in ("letter.wav", "gone.wav"):
+        for _ in range(2):
+            piece, bandwidth = store.read(tmp_path / name, 0.5, 1000)
+            assert (len(piece), bandwidth) == (0, 24000)
+        assert capsys.readouterr().err.count(f"{tmp_path / name} counts as silence: ") == 1
+    store.report()
+    assert capsys.readouterr().err == (
+        "Not read and taken for silence, to be tried again by the next run: 2 of the recordings, "
+        f"{tmp_path / 'letter.wav'}, {tmp_path / 'gone.wav'}.\n"
+    )
+
+
+def test_what_could_not_be_read_is_tried_again_by_the_next_run(tmp_path, corpus, monkeypatch):
+    """As after a decoder that lacked the codec, or a disk that was away for an hour."""
+    path = corpus / "clean" / "0.wav"
+
+    def unreadable(path):
+        raise audio.AudioError(f"{path.name} may not be read: check its permissions.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audio, "info", unreadable)
+        assert len(Store(tmp_path / "cache").read(path, 0.0, 4800)[0]) == 0
+    again = Store(tmp_path / "cache")
+    assert len(again.read(path, 0.0, 4800)[0]) == 4800
+    assert not again.failed
+
+
+def test_a_failure_that_an_earlier_program_kept_is_tried_again(tmp_path, corpus):
+    path, store = corpus / "clean" / "0.wav", Store(tmp_path / "cache")
+    cached = store.file(path)
+    cached.write_bytes((24000).to_bytes(4, "little"))
+    assert len(Store(tmp_path / "cache").read(path, 0.0, 4800)[0]) == 4800
+
+
+def test_a_full_disk_is_no_fault_of_a_recording(corpus, store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(store.folder / "x.s16"))
+
+    monkeypatch.setattr(training_store, "_decode", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.read(corpus / "clean" / "0.wav", 0.0, 100)
+    assert not store.failed
+    assert list(store.folder.iterdir()) == []
 
 
 def test_a_silent_room_is_no_room(sources, store, tmp_path):

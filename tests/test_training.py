@@ -61,6 +61,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path, adversaria
     assert (tmp_path / "parts/curves.png").stat().st_size > 1000
 
 
+def test_recordings_that_cannot_be_read_are_counted_in_the_log_and_named(sources, tmp_path, capsys):
+    (tmp_path / "letter.wav").write_text("This is no sound.")
+    kept = replace(sources[0], clean=[*sources[0].clean, tmp_path / "letter.wav"])
+    train.train(TOY, (kept, sources[1]), tmp_path / "run", minutes=60, steps=6)
+    header, row = (tmp_path / "run/log.csv").read_text().split()
+    assert dict(zip(header.split(","), row.split(","), strict=True))["unreadable"] == "1"
+    out, err = capsys.readouterr()
+    assert "  unreadable recordings: 1" in out.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("Not read and taken for silence")
+    assert err.splitlines()[-1].endswith(f"1 of the recordings, {tmp_path / 'letter.wav'}.")
+
+
 def test_a_run_goes_on_with_another_post_filter(sources, tmp_path):
     settings = {"minutes": 60, "decay": 0}
     train.train(TOY, sources, tmp_path, steps=2, **settings)

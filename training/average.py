@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from denoiser import checkpoint
+from denoiser import checkpoint, console
 
 
 def average(folders: list[Path]) -> torch.nn.Module:
@@ -29,6 +29,7 @@ def average(folders: list[Path]) -> torch.nn.Module:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m training.average", description=__doc__)
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         checkpoint.save(average(options.checkpoints), options.out)
     except (checkpoint.CheckpointError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
     return 0
 

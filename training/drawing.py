@@ -5,6 +5,7 @@ workers change what is heard. `training.data` makes sound of it.
 """
 
 import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,13 +64,24 @@ def audio_files(folders: list) -> list[Path]:
     A file may stand for a folder that holds only it. What is named twice is there twice, and drawn
     twice as often.
     """
-    found = []
-    for folder in map(Path, folders):
-        files = [folder] if folder.is_file() else audio.find(folder)
-        if not files:
-            raise audio.AudioError(f"There is no audio in the folder {folder}: give another.")
-        found += files
-    return sorted(found)
+    return sorted(file for folder in folders for file in _files(folder))
+
+
+def _files(folder) -> list[Path]:
+    if not str(folder):  # Path("") would be the working folder
+        raise audio.AudioError("An empty path is no folder: leave it out.")
+    if os.path.isfile(folder):
+        return [Path(folder)]
+    if not os.path.isdir(folder):
+        raise audio.AudioError(f"There is no file or folder {folder}: check its name.")
+    found = audio.search(folder)
+    if found.closed:
+        name, why = found.closed[0].filename, found.closed[0].strerror or "unknown error"
+        raise audio.AudioError(f"{name} cannot be searched, {why.lower()}: check its permissions.")
+    if not found.files:
+        only = f", only {len(found.others)} other files" if found.others else ""
+        raise audio.AudioError(f"There is no audio in the folder {folder}{only}: give another.")
+    return found.files
 
 
 def _split(files: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio, checkpoint, composite, metrics, plot
+from denoiser import audio, checkpoint, composite, console, metrics, plot
 from denoiser.offline import denoise
 from training.pairs import Pair, find
 
@@ -216,13 +216,13 @@ def write_csv(path: Path, scored: dict[str, list[dict]]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    console.prepare()
     options = _parse(argv)
     try:
         if options.speed:
             from training import speed
 
-            print(speed.table(options.checkpoint))
-            return 0
+            return console.show(speed.table(options.checkpoint))
         model = checkpoint.load(options.checkpoint, options.device)
         scored = {}
         for folder in options.pairs:
@@ -233,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
         if options.csv:
             write_csv(options.csv, scored)
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
     results = {name: summary(rows) for name, rows in scored.items()}
     text = json.dumps(results, indent=2)
@@ -241,8 +241,7 @@ def main(argv: list[str] | None = None) -> int:
     others = _other_sets(path, results)
     checkpoint.write_text(path, json.dumps(others | results, indent=2) + "\n")
     blocks = [table(results), breakdown(results, "by_snr"), breakdown(results, "by_noise")]
-    print(text if options.json else "\n\n".join(filter(None, blocks)))
-    return 0
+    return console.show(text if options.json else "\n\n".join(filter(None, blocks)))
 
 
 def _other_sets(path: Path, results: dict) -> dict:
@@ -255,7 +254,7 @@ def _other_sets(path: Path, results: dict) -> dict:
         return {}
     rest = [name for name in earlier if name not in results]
     if rest:
-        print(f"{path} keeps {', '.join(rest)} as it was: of these weights?", file=sys.stderr)
+        console.say(f"{path} keeps {', '.join(rest)} as it was: of these weights?")
     return earlier
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio, checkpoint, denoise, metrics
+from denoiser import audio, checkpoint, console, denoise, metrics
 from training import pairs
 
 QUIET = 1e-7  # amplitude: what is quieter is silence
@@ -42,26 +42,26 @@ def _rms(wave: np.ndarray) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m training.extremes", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="a folder with config.json and weights")
     parser.add_argument("pairs", nargs="+", type=Path, help="folders with noisy/ and clean/")
     options = parser.parse_args(argv)
-    print(
+    failed = console.show(
         "| set | clean speech in: SI-SDR of the output | the worst | an octave higher | "
-        "noise alone in: quieter by |"
+        "noise alone in: quieter by |\n|---|---|---|---|---|"
     )
-    print("|---|---|---|---|---|")
     try:
         model = checkpoint.load(options.checkpoint, "cpu")
         for folder in options.pairs:
             plain, high, lost = extremes(model, folder)
             middle = [f"{statistics.median(values):.1f} dB" for values in (plain, high, lost)]
             middle.insert(1, f"{min(plain):.1f} dB")
-            print(f"| {folder.name} | {' | '.join(middle)} |")
+            failed |= console.show(f"| {folder.name} | {' | '.join(middle)} |")
     except (audio.AudioError, checkpoint.CheckpointError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
-    return 0
+    return failed
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio
+from denoiser import audio, console
 from training import data, drawing
 from training.config import MixtureConfig
+from training.options import add_sources, path
 from training.store import SAMPLE_RATE, Store
 
 SNRS_DB = (-5, 0, 5, 10, 15)
@@ -62,29 +62,26 @@ def pairs(
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.held_out", description=__doc__, fromfile_prefix_chars="@"
-    )
-    for name in ("clean", "noise"):
-        parser.add_argument(
-            f"--{name}", nargs="+", default=[], metavar="DIR", help="as in training"
-        )
+    console.prepare()
+    parser = argparse.ArgumentParser(prog="python -m training.held_out", description=__doc__)
+    add_sources(parser, rooms=False)
     parser.add_argument("--count", type=int, default=60, help="of pairs (default: %(default)s)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
     if options.count < 1:
         parser.error("--count is 1 or more")
     try:
         kept, held_out = drawing.find_sources(options.clean, options.noise, [])
         if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):
-            print("Of fewer than 50 recordings training leaves none out.", file=sys.stderr)
+            console.say("Of fewer than 50 recordings training leaves none out.")
         store = Store(options.out.parent / "cache")
         for name, noisy, clean in pairs(held_out, store, options.count):
             for kind, wave in (("noisy", noisy), ("clean", clean)):
                 (options.out / kind).mkdir(parents=True, exist_ok=True)
                 audio.write(options.out / kind / name, wave, SAMPLE_RATE)
+        store.report()
     except (audio.AudioError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
     return 0
 

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 from training.config import CPU_BATCH, RECIPES, Recipe
+from training.lists import Paths
 
 
 def _positive(text: str) -> float:
@@ -28,12 +29,21 @@ def _share(text: str) -> float:
     return value
 
 
-def add_sources(group) -> None:
-    """--clean, --noise and --rir, for every command that mixes."""
-    for name, what in (("clean", "clean speech"), ("noise", "noise"), ("rir", "room responses")):
+def path(text: str) -> Path:
+    """A file or folder of the command line; Path("") would be the working folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path is no folder")
+    return Path(text)
+
+
+def add_sources(group, *, rooms: bool = True) -> None:
+    """--clean, --noise and, with `rooms`, --rir, for every command that mixes."""
+    kinds = {"clean": "clean speech", "noise": "noise", "rir": "room responses"}
+    for name, what in kinds.items() if rooms else list(kinds.items())[:2]:
         group.add_argument(
             f"--{name}",
             nargs="+",
+            action=Paths,
             default=[],
             metavar="DIR",
             help=f"folders of {what}, or @FILE with a path a line; one named twice is heard twice "
@@ -43,9 +53,7 @@ def add_sources(group) -> None:
 
 def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     """What `training.train` is asked for; ends the program where that cannot be."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.train", description=description, fromfile_prefix_chars="@"
-    )
+    parser = argparse.ArgumentParser(prog="python -m training.train", description=description)
     parser.add_argument("--recipe", choices=RECIPES, default="band")
     _add_data(parser.add_argument_group("what it hears"))
     _add_length(parser.add_argument_group("how long"))
@@ -100,17 +108,17 @@ def _add_length(group) -> None:
 
 
 def _add_folders(group) -> None:
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run's folder")
+    group.add_argument("--out", type=path, required=True, metavar="DIR", help="the run's folder")
     group.add_argument("--resume", action="store_true", help="go on from --out")
     group.add_argument(
         "--init",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="start from this checkpoint's weights, where they fit",
     )
     group.add_argument(
         "--teacher",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="learn what this checkpoint makes of the noisy speech, instead of the clean speech; "
         "with --resume give it again",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import checkpoint
+from denoiser import checkpoint, console
 from training.config import RECIPES
 
 LAST = 5  # rows of the log that an end is the mean of
@@ -94,19 +94,22 @@ def _scores(run: Path) -> dict:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m training.overfitting", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs")
     parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture")
     options = parser.parse_args(argv)
     try:
-        print(table(options.runs))
+        failed = console.show(table(options.runs))
         plot(options.runs, options.out)
     except (checkpoint.CheckpointError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
     for pairs in (1700, 20000):
-        print(f"Spectrograms of {pairs} pairs in memory: {spectrograms_gib(pairs):.2f} GiB.")
-    return 0
+        failed |= console.show(
+            f"Spectrograms of {pairs} pairs in memory: {spectrograms_gib(pairs):.2f} GiB."
+        )
+    return failed
 
 
 if __name__ == "__main__":

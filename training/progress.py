@@ -126,6 +126,8 @@ def summary(row: dict, speed: float, left: float) -> str:
         f"step {row['step']}  loss {row['loss']:.4f}  rate {row['rate']:.2g}"
         f"  {row['hours']:.1f} h heard  {speed:.0f} x real time  {max(left, 0):.0f} min left"
     )
+    if row["unreadable"]:
+        text += f"  unreadable recordings: {row['unreadable']}"
     if "valid_pesq" in row:
         text += f"  valid: SI-SDR {row['valid_si_sdr']:.2f} dB, PESQ {row['valid_pesq']:.3f}"
     return text

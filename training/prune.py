@@ -9,18 +9,17 @@ beginning for `training.train --init`.
 import argparse
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoiser import audio, checkpoint
+from denoiser import audio, checkpoint, console
 from denoiser.layers import ConvNorm
 from denoiser.unet import BandUNet
 from training import data, drawing
 from training.config import RECIPES
-from training.options import add_sources
+from training.options import add_sources, path
 from training.store import Store
 
 SEED, BATCHES, BATCH = 7, 6, 8  # of the mixtures that it is fitted on
@@ -217,16 +216,19 @@ def mixtures(sources: drawing.Sources, store: Store) -> Tensor:
     return data.unit(torch.cat([noisy for noisy, _, _ in batches])) * LEVEL
 
 
+def _listed(errors: list[float]) -> str:
+    return " ".join(f"{error:.1f}" for error in errors)
+
+
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.prune", description=__doc__, fromfile_prefix_chars="@"
-    )
-    parser.add_argument("checkpoint", type=Path, metavar="FOLDER", help="of the model")
+    console.prepare()
+    parser = argparse.ArgumentParser(prog="python -m training.prune", description=__doc__)
+    parser.add_argument("checkpoint", type=path, metavar="FOLDER", help="of the model")
     parser.add_argument("--memories", type=int, metavar="N", help="to be left in each block")
     parser.add_argument("--channels", type=int, metavar="N", help="to be left in the bottleneck")
     add_sources(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
     if options.memories is None and options.channels is None:
         parser.error("what is to be left? Give --memories, --channels or both.")
@@ -235,16 +237,18 @@ def main(argv: list[str] | None = None) -> int:
         if not isinstance(model, BandUNet):
             raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
         sources, _ = drawing.find_sources(options.clean, options.noise, options.rir)
-        noisy = mixtures(sources, Store(options.out.parent / "cache"))
+        store = Store(options.out.parent / "cache")
+        noisy = mixtures(sources, store)
+        store.report()
         if options.memories is not None:
             errors = prune_memories(model, options.memories, noisy)
-            print("error by recurrence:", *(f"{error:.1f}" for error in errors), "dB")
+            console.show(f"error by recurrence: {_listed(errors)} dB")
         if options.channels is not None:
             errors = prune_channels(model, options.channels, noisy)
-            print("by recurrence, then by mixer:", *(f"{error:.1f}" for error in errors), "dB")
+            console.show(f"by recurrence, then by mixer: {_listed(errors)} dB")
         checkpoint.save(model, options.out)
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
     return 0
 

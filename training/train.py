@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from denoiser import audio, checkpoint
+from denoiser import audio, checkpoint, console
 from denoiser.offline import return_free_memory
 from training import data, distributed, drawing
 from training.benchmark import benchmark
@@ -85,19 +85,20 @@ def train(
         if not (done or report):
             continue
         trainer.settle()
-        row = progress.row(trainer, losses, rate)
+        row = progress.row(trainer, losses, rate) | {"unreadable": len(store.failed)}
         if rank == 0:
             scored = validate or (done and not stopping)  # who stops a run may not wait for scores
             if scored:
                 row |= validate_model(trainer, sources[1], store)
             progress.save(trainer, row, keep=keep and scored)
             speed = len(losses) * trainer.recipe.seconds / (now - reported)
-            print(summary(row, speed, 0 if done else left), flush=True)
+            console.show(summary(row, speed, 0 if done else left))
         return_free_memory()
         reported, losses = time.monotonic(), []
         validated = reported if validate else validated
     if rank == 0:
         plot_curves(progress.rows, out / "curves.png")
+        store.report()
     distributed.stop()
     return trainer
 
@@ -126,9 +127,9 @@ def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None
 def _announce(init: Path | None, new: list[str], sources: drawing.Sources) -> None:
     """Print what a run begins with."""
     if new:
-        print(f"not in {init}, so begun anew: {', '.join(new)}", flush=True)
+        console.show(f"not in {init}, so begun anew: {', '.join(new)}")
     count = [len(files) for files in (sources.clean, sources.noise, sources.rooms)]
-    print("{} recordings of speech, {} of noise, {} rooms".format(*count), flush=True)
+    console.show("{} recordings of speech, {} of noise, {} rooms".format(*count))
 
 
 def _batches(
@@ -170,6 +171,7 @@ def _stop_on_signal() -> list:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    console.prepare()
     options = parse(argv, __doc__)
     keep_freed_memory()
     try:
@@ -180,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
         recipe = replace(recipe, seed=options.seed, batch=batch)
         sources = drawing.find_sources(options.clean, options.noise, options.rir)
         if options.benchmark:
-            print(benchmark(recipe, sources[0], options.out, device))
+            console.show(benchmark(recipe, sources[0], options.out, device))
         else:
             train(
                 recipe,
@@ -197,7 +199,7 @@ def main(argv: list[str] | None = None) -> int:
                 device=device,
             )
     except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
     return 0
 

@@ -6,12 +6,13 @@ and the codecs of its targets, too. Nine seconds from the middle of each are jud
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from denoiser import audio, metrics
+from denoiser import audio, console, metrics
 from denoiser.levels import downmix_of
 from training import drawing
 
@@ -30,22 +31,39 @@ def opinion(path: Path) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
+    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m training.voices", description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    parser.add_argument("folders", nargs="+", metavar="DIR")
     parser.add_argument("--least", type=float, default=3.05, help="OVRL (default: %(default)g)")
     options = parser.parse_args(argv)
+    console.list_paths()
     try:
-        files = drawing.audio_files(options.folders)
+        for path in drawing.audio_files(options.folders):
+            if _fits(path, options.least):
+                console.put(path)
     except audio.AudioError as error:
-        print(error, file=sys.stderr)
+        console.say(error)
         return 1
-    for path in files:
-        try:
-            if opinion(path) >= options.least:
-                print(path, flush=True)
-        except audio.AudioError as error:
-            print(f"{path} is left out: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        return 141  # what a shell reports for a program whose reader has left
+    except OSError as error:
+        console.say(f"The list cannot be written: {(error.strerror or 'unknown error').lower()}.")
+        return 1
     return 0
+
+
+def _fits(path: Path, least: float) -> bool:
+    """Whether a recording belongs into the list; one that cannot is named."""
+    if re.search(r"[\r\n]", str(path)):
+        console.say(f"{path} is left out: a list holds no name with a line break.")
+        return False
+    try:
+        return opinion(path) >= least
+    except audio.AudioError as error:
+        console.say(f"{path} is left out: {error}")
+    except OSError as error:
+        console.say(f"{path} is left out: {(error.strerror or 'unknown error').lower()}.")
+    return False
 
 
 if __name__ == "__main__":
