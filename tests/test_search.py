@@ -8,6 +8,7 @@ import pytest
 from sounds import speech_like
 
 from denoiser import audio
+from denoiser.audio import sandbox
 
 
 @pytest.fixture
@@ -75,6 +76,22 @@ def test_what_holds_no_sound_is_passed_over(tmp_path, mp3):
     there = audio.search(tmp_path)
     assert there.files == there.closed == []
     assert [path.name for path in there.others] == sorted(n for n in foreign if n[0] != ".")
+
+
+def test_a_file_that_ends_its_decoder_costs_only_itself(tmp_path, mp3, monkeypatch):
+    """A stranger's file is opened by another process; here the second of five kills that."""
+    for number in range(5):
+        (tmp_path / f"{number}").write_bytes(mp3)
+    run = sandbox.run
+
+    def dying(function, *places):
+        for place, answer in zip(places, run(function, *places), strict=True):
+            if place.endswith("1"):
+                raise audio.AudioError("1 is damaged in a way that stops its decoder.")
+            yield answer
+
+    monkeypatch.setattr(sandbox, "run", dying)
+    assert found(tmp_path) == ["0", "2", "3", "4"]
 
 
 def test_a_folder_is_searched_in_the_same_order_every_time(tmp_path, mp3):

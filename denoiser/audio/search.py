@@ -41,6 +41,7 @@ _PACKETS = 16  # that are decoded
 # These have no mark at their start: a few bytes anywhere pass for one, but not for many frames
 _UNMARKED = ("aac", "ac3", "eac3", "mp3", "mpeg", "mpegts")
 _ENOUGH = 8  # frames of sound of such a file
+_TOGETHER = 1000  # files that one process is asked about
 
 
 class Found(NamedTuple):
@@ -58,37 +59,54 @@ def find(folder) -> list[Path]:
 
 def search(folder) -> Found:
     """The same, with what was passed over."""
-    found = Found([], [], [])
+    found, doubtful = Found([], [], []), []
     for parent, folders, names in os.walk(folder, onerror=found.closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
             try:
-                if os.path.isfile(path):
-                    (found.files if _is_recording(path) else found.others).append(path)
+                if not os.path.isfile(path):
+                    continue
+                if path.suffix.lower() in _KNOWN:
+                    found.files.append(path)
+                else:
+                    (found.others if _is_foreign(path) else doubtful).append(path)
             except OSError as error:
                 found.closed.append(error)
+    for path, has_sound in zip(doubtful, _have_sound(doubtful), strict=True):
+        (found.files if has_sound else found.others).append(path)
     found.files.sort()
     found.others.sort()
     return found
 
 
-def _is_recording(path: Path) -> bool:
-    if path.suffix.lower() in _KNOWN:
-        return True
+def _is_foreign(path: Path) -> bool:
+    """Whether the first bytes are those of something else, or text."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    text = not head.translate(None, _TEXT)
-    return not text and not head.startswith(_FOREIGN) and _has_sound(path)
+    return head.startswith(_FOREIGN) or not head.translate(None, _TEXT)
 
 
-def _has_sound(path: Path) -> bool:
-    try:
-        return sandbox.one(_decodes, path)
-    except AudioError:  # it ended its decoder
-        return False
+def _have_sound(paths: list[Path]) -> Iterator[bool]:
+    """Of each file, whether it can be decoded; one process is asked as long as none ends it."""
+    places = [os.path.abspath(path) for path in paths]
+    while places:
+        asked = places[:_TOGETHER]
+        try:
+            for answer in sandbox.run(_decode, *asked):
+                places.pop(0)
+                yield answer
+        except AudioError:
+            places.pop(0)
+            yield False
 
 
-def _decodes(path: Path, notify) -> Iterator[bool]:
+def _decode(path: Path, *arguments) -> Iterator[bool]:
+    """Of a file, and of others by their names, whether they hold sound; the last is `notify`."""
+    for place in (path, *arguments[:-1]):
+        yield _decodes(Path(place))
+
+
+def _decodes(path: Path) -> bool:
     """Whether the first packets become sound, with few exceptions."""
     good = bad = 0
     needed = 1
@@ -100,4 +118,4 @@ def _decodes(path: Path, notify) -> Iterator[bool]:
                 good += len(packet.decode())
             except av.FFmpegError:
                 bad += 1
-    yield good >= needed and bad <= good // 4
+    return good >= needed and bad <= good // 4
