@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 import re
 import threading
 from concurrent import futures
@@ -37,7 +38,11 @@ class HubError(CheckpointError):
 
 
 class Unreachable(HubError):
-    """The Hub does not answer, or has no time for us."""
+    """The Hub does not answer, or has no time for us: what is here already is good enough."""
+
+
+class TokenRefused(Unreachable):
+    """The Hub does not take our token, not even for what is public."""
 
 
 def load(source=None, device: str = "auto") -> torch.nn.Module:
@@ -59,8 +64,8 @@ def fetch(source=None) -> tuple[Path, str | None]:
     spelling; a Path is always a folder. `owner/name@revision` is a branch, a tag or a commit, and
     without a revision it is `main`. A cached commit (40 digits) asks nothing of the network;
     otherwise the Hub is asked what the revision is now, and if it cannot be reached within
-    DECISION_SECONDS, what was cached under that revision is used. Raises CheckpointError in one
-    sentence, its kind Unreachable when the network is the cause.
+    DECISION_SECONDS or refuses the token, what was cached under that revision is used. Raises
+    CheckpointError in one sentence, its kind Unreachable when network or token is the cause.
     """
     if not source:
         return checkpoint.DEFAULT, None
@@ -180,7 +185,8 @@ def client_errors() -> tuple[type[Exception], ...]:
     """
     from huggingface_hub.utils import HfHubHTTPError
 
-    return (HfHubHTTPError.__bases__[0], OSError, RuntimeError)  # the last from its hf_xet
+    # RuntimeError is from its hf_xet, UnicodeError from a token that no header can hold
+    return (HfHubHTTPError.__bases__[0], OSError, RuntimeError, UnicodeError)
 
 
 @contextlib.contextmanager
@@ -194,31 +200,67 @@ def _explained(name: str, revision: str):
 
     try:
         yield
-    except RevisionNotFoundError as error:
-        raise HubError(f"{name} on the Hub has no revision {revision}: check it.") from error
-    except GatedRepoError as error:
-        raise HubError(
-            f"{name} is open only to those who accepted its terms: do so on its page, then {LOGIN}."
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise HubError(
-            f"{name} is no folder here, and no model on the Hub that you may read: check the "
-            f"spelling, or {LOGIN}."
-        ) from error
     except client_errors() as error:
-        raise refusal(error, name) from error
+        if token_is_refused(error):
+            raise TokenRefused(refused_token(name)) from error
+        if isinstance(error, RevisionNotFoundError):
+            said = f"{name} on the Hub has no revision {revision}: check it."
+        elif isinstance(error, GatedRepoError):
+            said = (
+                f"{name} is open only to those who accepted its terms: do so on its page, then "
+                f"{LOGIN}."
+            )
+        elif isinstance(error, RepositoryNotFoundError) or _status(error) == 401:
+            said = (
+                f"{name} is no folder here, and no model on the Hub that you may read: check the "
+                f"spelling, or {LOGIN}."
+            )
+        else:
+            raise refusal(error, name) from error
+        raise HubError(said) from error
 
 
 def refusal(error: Exception, name: str) -> HubError:
     """What is left: a status code of the Hub, or no answer at all, as a sentence."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    status = _status(error)
     if status in (401, 403):
-        return HubError(f"The Hub refuses your token for {name} ({status}): {LOGIN}.")
+        return HubError(f"The Hub does not give {name} to everybody ({status}): {LOGIN}.")
     if status == 429:
         return Unreachable("The Hub takes no more requests for now (429): try again in minutes.")
     if isinstance(error, ValueError) or (status is not None and status < 500):
         return HubError(f"The Hub refuses {name}: {_line(error)}.")
     return Unreachable(f"The Hugging Face Hub cannot be reached ({_line(error)}).")
+
+
+def token_is_refused(error: Exception) -> bool:
+    """Whether a request with a token was answered 401, or 403 for another reason than terms.
+
+    The client takes a 401 for a name that does not exist. To a token that it knows the Hub answers
+    404 there; 401 it answers to others, even where everybody may read.
+    """
+    from huggingface_hub.utils import GatedRepoError
+
+    if isinstance(error, UnicodeError):
+        return True
+    if isinstance(error, GatedRepoError) and _status(error) == 403:
+        return False
+    request = getattr(getattr(error, "response", None), "request", None)
+    return _status(error) in (401, 403) and "authorization" in getattr(request, "headers", {})
+
+
+def refused_token(name: str) -> str:
+    """A sentence that says where the token comes from."""
+    for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if os.environ.get(variable):
+            return (
+                f"The Hub refuses the token in {variable} for {name}: put a valid one there, or "
+                "unset it."
+            )
+    return f"The Hub refuses your token for {name}: log in again with `hf auth login`."
+
+
+def _status(error: Exception) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def _line(error: Exception) -> str:

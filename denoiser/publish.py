@@ -139,8 +139,8 @@ def _explained(name: str):
         raise HubError(f"Publishing needs a token that may write: {LOGIN}.") from error
     except (*hub.client_errors(), ValueError) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
-        if status == 401:
-            raise HubError(f"The Hub does not know this token: {LOGIN}.") from error
+        if status == 401 or isinstance(error, UnicodeError):
+            raise HubError(hub.refused_token(name)) from error
         if status == 403:
             raise HubError(
                 f"Your token may not write to {name}: {name.split('/')[0]} must be you or an "

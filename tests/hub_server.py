@@ -2,7 +2,8 @@
 
 Serves repositories, resolved files (with Range), uploads of both kinds and commits. `faults` makes
 it misbehave: a map from "METHOD path-pattern" to a list of what happens to the next such requests:
-a status code, "cut" (half of the body, then the line drops), "flip" (a wrong byte) or "hang".
+a status code, "forbid" (403, but not for want of accepted terms), "cut" (half of the body, then the
+line drops), "flip" (a wrong byte) or "hang".
 """
 
 import base64
@@ -54,6 +55,7 @@ class Hub(ThreadingHTTPServer):
         self.large: dict[str, bytes] = {}  # uploaded, not yet committed
         self.faults: dict[str, list] = {}
         self.requests: list[tuple[str, str | None, str | None]] = []  # what, Range, Authorization
+        self.words = "Invalid username or password."  # with a 401
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.ended = threading.Event()
 
@@ -97,6 +99,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif isinstance(self.fault, int):
             self.send(self.fault, code=ERRORS.get(self.fault))
+        elif self.fault == "forbid":
+            self.send(403)
         elif not self.anyone(path):
             if token != f"Bearer {TOKEN}":
                 self.send(401)
@@ -120,8 +124,13 @@ class Handler(BaseHTTPRequestHandler):
     def about(self, kind: str, name: str, revision: str) -> bool:
         repo = self.server.repos.get((kind, name))
         sha, files = repo.files(revision) if repo else ("", None)
-        if repo is None:
-            self.send(401, code="RepoNotFound")  # unknown or private: the real one does not tell
+        token = self.headers["Authorization"]
+        if token not in (None, f"Bearer {TOKEN}"):
+            self.send(401, message=self.server.words)  # even where everybody may read
+        elif repo is None and token:
+            self.send(404, code="RepoNotFound")
+        elif repo is None:
+            self.send(401, message=self.server.words)  # it does not tell unknown from private
         elif files is None:
             self.send(404, code="RevisionNotFound")
         else:
@@ -221,13 +230,15 @@ class Handler(BaseHTTPRequestHandler):
         url = f"{self.server.url}/{repo.name}/commit/{sha}"
         self.send(200, {"success": True, "commitOid": sha, "commitUrl": url})
 
-    def send(self, status: int, body=b"", *, code: str | None = None, headers: dict | None = None):
+    def send(self, status: int, body=b"", *, code=None, message=None, headers: dict | None = None):
         body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         for key, value in (headers or {}).items():
             self.send_header(key, value)
         if code:
             self.send_header("X-Error-Code", code)
+        if message:
+            self.send_header("X-Error-Message", message)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

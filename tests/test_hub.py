@@ -177,7 +177,7 @@ def test_a_repository_without_a_needed_file(server, repo, file):
         ("me/nothing", None, "me/nothing is no folder here, and no model on the Hub that you may"),
         (f"{NAME}@v9", None, f"{NAME} on the Hub has no revision v9: check it."),
         (NAME, 403, f"{NAME} is open only to those who accepted its terms: do so on its page"),
-        (NAME, 401, f"The Hub refuses your token for {NAME} (401): log in with `hf auth login`"),
+        (NAME, 401, f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or"),
         (NAME, 429, "The Hub takes no more requests for now (429): try again in minutes."),
         (NAME, 503, "The Hugging Face Hub cannot be reached (Server error '503"),
     ],
@@ -186,6 +186,52 @@ def test_what_the_hub_refuses_is_a_sentence(server, repo, source, status, senten
     if status:
         server.faults["GET /api/models"] = [status]
     assert sentence in refusal(hub.fetch, source)
+
+
+WORDS = ["Invalid username or password.", "Invalid credentials in Authorization header", ""]
+
+
+@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("token", ["hf_expired", "hf_ä", "no token at all"])
+def test_a_token_that_the_hub_refuses_is_called_that(server, repo, monkeypatch, words, token):
+    server.words = words
+    monkeypatch.setenv("HF_TOKEN", token)
+    with pytest.raises(hub.TokenRefused) as error:
+        hub.fetch(NAME)
+    assert str(error.value) == (
+        f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it."
+    )
+
+
+def test_a_stored_token_that_the_hub_refuses_is_not_looked_for_in_the_environment(
+    server, repo, monkeypatch, tmp_path
+):
+    monkeypatch.delenv("HF_TOKEN")
+    (tmp_path / "no token").write_text("hf_expired")
+    said = refusal(hub.fetch, NAME)
+    assert said == f"The Hub refuses your token for {NAME}: log in again with `hf auth login`."
+
+
+@pytest.mark.parametrize("words", WORDS[::2])
+def test_without_a_token_a_name_that_nobody_may_read_is_no_fault_of_one(server, monkeypatch, words):
+    server.words = words
+    monkeypatch.delenv("HF_TOKEN")
+    said = refusal(hub.fetch, "me/nothing")
+    assert said.startswith("me/nothing is no folder here, and no model on the Hub that you may")
+
+
+def test_a_token_that_may_not_read_is_called_that(server, repo):
+    server.faults["GET /api/models"] = ["forbid"]
+    assert "The Hub refuses the token in HF_TOKEN" in refusal(hub.fetch, NAME)
+
+
+def test_an_expired_token_does_not_take_away_what_is_in_the_cache(server, repo, monkeypatch):
+    first, _ = hub.fetch(NAME)
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    folder, notice = hub.fetch(NAME)
+    assert folder == first
+    assert notice.startswith("The Hub refuses the token in HF_TOKEN")
+    assert "in the cache is used" in notice
 
 
 def test_a_busy_hub_is_no_reason_not_to_work(server, repo):

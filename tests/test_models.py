@@ -25,6 +25,17 @@ def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder
     assert texts == [f"**Please note.** {notice}"]
 
 
+def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, folder, monkeypatch):
+    monkeypatch.setattr(checkpoint, "DEFAULT", folder)
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    shelf, notice = models.start(NAME, "cpu")
+    assert shelf.get().model.config.channels == 16
+    assert notice == (
+        f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it. "
+        f"This page runs with the weights that it came with, not with {NAME}."
+    )
+
+
 def test_a_visitor_may_choose_weights_on_the_hub_and_sees_their_commit(server, repo, small):
     chosen = small.get(NAME)
     assert chosen.model.config.channels == 16

@@ -90,7 +90,8 @@ def test_a_dry_run_sends_nothing(server, folder, capsys):
     ("name", "token", "sentence"),
     [
         ("you/quiet", TOKEN, "Your token may not write to you/quiet: you must be you or an"),
-        (NAME, "hf_wrong", "The Hub does not know this token"),
+        (NAME, "hf_wrong", f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one"),
+        (NAME, "hf_ä", f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one"),
         (NAME, "", "Publishing needs a token that may write"),
         ("quiet", TOKEN, "quiet is no name on the Hub: give owner/name."),
     ],
