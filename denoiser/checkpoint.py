@@ -1,7 +1,6 @@
 """Model <-> folder: config.json and model.safetensors (README.md and metrics.json beside them)."""
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from denoiser import audio
 from denoiser.classic import ClassicUNet, ClassicUNetConfig
+from denoiser.files import replacing
 from denoiser.unet import BandUNet, BandUNetConfig
 
 MODELS = {
@@ -31,17 +31,15 @@ def save(model: torch.nn.Module, folder) -> None:
     config = {"model": type(model).__name__} | asdict(model.config)
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-    temporary = folder / ".model.safetensors"
-    save_file(weights, temporary)
-    temporary.chmod(0o644)  # safetensors lets only the owner read
-    os.replace(temporary, folder / "model.safetensors")
+    with replacing(folder / "model.safetensors") as temporary:
+        save_file(weights, temporary)
+        temporary.chmod(0o644)  # safetensors lets only the owner read
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file in one step, so that a reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def load(folder, device: str = "auto") -> torch.nn.Module:

@@ -1,7 +1,8 @@
 """How good is it? Scores of enhanced speech: metric(enhanced=, clean=, sample_rate=), keyword-only.
 
-Signals are mono float arrays (T,) within -1..1, enhanced and clean of the same length. Those that
-need no clean speech leave `clean` out. The packages are those of training/requirements.txt.
+Signals are mono float arrays (T,) within -1..1, enhanced and clean of the same length; others raise
+ValueError. Those that need no clean speech leave `clean` out. The packages are those of
+training/requirements.txt.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ DNSMOS_NAMES = {"ovrl": "ovrl_mos", "sig": "sig_mos", "bak": "bak_mos", "p808": 
 
 def si_sdr(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
     """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, equation 3)."""
+    _check(enhanced, clean)
     enhanced, clean = (wave.astype(np.float64) - wave.mean() for wave in (enhanced, clean))
     target = clean * (enhanced @ clean / (clean @ clean + 1e-20))
     error = enhanced - target
@@ -35,6 +37,7 @@ def stoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
     """Short-time objective intelligibility, 0 to 1 (Taal et al. 2011)."""
     from pystoi import stoi as reference
 
+    _check(enhanced, clean)
     return float(reference(clean, enhanced, sample_rate))
 
 
@@ -42,6 +45,7 @@ def estoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float
     """Extended STOI, 0 to 1 (Jensen and Taal 2016)."""
     from pystoi import stoi as reference
 
+    _check(enhanced, clean)
     return float(reference(clean, enhanced, sample_rate, extended=True))
 
 
@@ -50,6 +54,7 @@ def opinions(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> di
 
     Keys csig, cbak, covl, and wide-band pesq, which they are made of.
     """
+    _check(enhanced, clean)
     pair = [_at(wave, sample_rate, composite.SAMPLE_RATE) for wave in (enhanced, clean)]
     wide_band = _pesq(*pair, composite.SAMPLE_RATE, "wb")
     parts = (part(*pair) for part in (composite.llr, composite.wss, composite.segmental_snr))
@@ -64,6 +69,7 @@ def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
     """
     from speechmos import dnsmos as reference
 
+    _check(enhanced)
     if len(enhanced) < LEAST_JUDGED_SECONDS * sample_rate:
         raise ValueError(f"DNSMOS needs {LEAST_JUDGED_SECONDS} s or more.")
     wave = np.clip(_at(enhanced, sample_rate, 16000), -1.0, 1.0)
@@ -76,6 +82,7 @@ def noise_floor(*, enhanced: np.ndarray, sample_rate: int) -> float:
 
     0 dBFS is an RMS of 1; digital silence is -140.
     """
+    _check(enhanced)
     size = min(round(0.02 * sample_rate), len(enhanced))
     stretches = enhanced[: len(enhanced) // size * size].reshape(-1, size).astype(np.float64)
     power = np.quantile(np.square(stretches).mean(1), 0.1, method="lower")
@@ -94,11 +101,20 @@ def _pesq(enhanced: np.ndarray, clean: np.ndarray, sample_rate: int, mode: str) 
     from pesq import PesqError
     from pesq import pesq as reference
 
+    _check(enhanced, clean)
     enhanced, clean = (_at(wave, sample_rate, 16000) for wave in (enhanced, clean))
     try:
         return float(reference(16000, clean, enhanced, mode))
     except PesqError as error:
         raise ValueError(f"PESQ found no speech to score: {error}") from error
+
+
+def _check(*waves: np.ndarray) -> None:
+    """Raises ValueError unless all are mono, (T,), and equally long."""
+    shapes = {wave.shape for wave in waves}
+    if len(shapes) > 1 or len(*shapes) != 1:
+        got = " and ".join(map(str, (wave.shape for wave in waves)))
+        raise ValueError(f"Scores are for mono signals (samples,) of one length, got {got}.")
 
 
 def _at(wave: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:

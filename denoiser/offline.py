@@ -38,6 +38,7 @@ def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0)
     if not isinstance(wave, np.ndarray) or wave.ndim != 2 or wave.dtype != np.float32:
         got = f"{wave.dtype} {wave.shape}" if isinstance(wave, np.ndarray) else type(wave).__name__
         raise ValueError(f"denoise() takes a float32 array (channels, samples), got {got}.")
+    audio.check_wave(wave)
     if wave.size == 0 or not np.isfinite(wave).all():
         raise ValueError("denoise() needs at least one sample, and no NaN or infinity.")
     if not audio.LOWEST_RATE <= sample_rate <= audio.HIGHEST_RATE:

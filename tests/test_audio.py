@@ -280,6 +280,28 @@ def test_what_cannot_be_written_is_said(tmp_path, name, channels, sentence):
     assert [path.name for path in tmp_path.iterdir()] == ["folder.wav"]
 
 
+@pytest.mark.parametrize(
+    ("wave", "sentence"),
+    [(np.zeros((480_000, 2), np.float32), r"got \(480000, 2\): is it transposed\?"),
+     (np.zeros(480_000, np.float32), r"shape \(channels, samples\), got \(480000,\)"),
+     ([[0.0, 0.1]], r"shape \(channels, samples\), got list")],
+)  # fmt: skip
+def test_an_array_of_another_shape_is_refused_by_its_shape(tmp_path, wave, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        audio.write(tmp_path / "x.wav", wave, 48_000)
+    with pytest.raises(ValueError, match=sentence):
+        audio.resample(wave, 48_000, 16_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_piece_with_its_axes_the_other_way_round_is_refused(tmp_path):
+    with (
+        pytest.raises(ValueError, match="is it transposed"),
+        audio.Writer(tmp_path / "x.wav", 48_000, 2) as writer,
+    ):
+        writer.write(noise(100, 2).T)
+
+
 @pytest.mark.parametrize("ending", [".wav", ".flac", ".mp3"])
 @pytest.mark.parametrize("reason", [RuntimeError, KeyboardInterrupt, GeneratorExit])
 def test_an_interrupted_file_leaves_nothing_and_keeps_the_old_one(tmp_path, ending, reason):

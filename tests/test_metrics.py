@@ -173,3 +173,15 @@ def test_loudness_of_the_reference_tone(rate):
     tone = 10 ** (-23 / 20) * np.sin(2 * np.pi * 1000 * np.arange(5 * rate) / rate)
     assert metrics.loudness(enhanced=tone, sample_rate=rate) == pytest.approx(-26, abs=0.1)
     assert metrics.loudness(enhanced=0 * tone, sample_rate=rate) == -70.0
+
+
+@pytest.mark.parametrize("name", ["si_sdr", "pesq", "pesq_nb", "stoi", "estoi", "opinions"])
+def test_scores_of_anything_but_mono_signals_of_one_length_are_refused(name):
+    wave = np.zeros(RATE, np.float32)
+    for enhanced, clean in ((wave[:, None], wave[:, None]), (wave[None], wave), (wave, wave[1:])):
+        with pytest.raises(ValueError, match="Scores are for mono signals") as refusal:
+            getattr(metrics, name)(enhanced=enhanced, clean=clean, sample_rate=RATE)
+        assert str(refusal.value).endswith(f"got {enhanced.shape} and {clean.shape}.")
+    for alone in (metrics.noise_floor, metrics.dnsmos):
+        with pytest.raises(ValueError, match="Scores are for mono signals"):
+            alone(enhanced=wave[None], sample_rate=RATE)

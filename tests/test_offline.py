@@ -233,3 +233,14 @@ def test_where_nothing_fits_the_cpu_does_the_rest():
     assert np.abs(np.concatenate(parts, axis=1) - wave).max() < 1e-6
     assert notices == ["The GPU has too little memory left: the CPU does the rest."]
     assert len(model.tried) <= 8  # two good runs, then 20, 10, 5, 2.5, 1.25 and 1 s of chunk
+
+
+@pytest.mark.parametrize("shape", [(480_000, 2), (480_000, 1), (48, 48)])
+def test_a_transposed_array_is_refused_before_any_work(shape):
+    """A model that does not exist is not asked either."""
+    with pytest.raises(ValueError, match="transposed") as refusal:
+        denoiser.denoise(None, np.full(shape, np.nan, np.float32), 48000)
+    assert str(refusal.value) == (
+        "expected an array of shape (channels, samples) with at most 8 channels, got "
+        f"{shape}: is it transposed?"
+    )

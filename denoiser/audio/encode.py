@@ -13,7 +13,7 @@ import numpy as np
 
 from denoiser.audio import decode
 from denoiser.audio.layouts import LAYOUTS
-from denoiser.audio.resample import Resampler, check_shape
+from denoiser.audio.resample import MOST_CHANNELS, Resampler, check_shape, check_wave
 from denoiser.errors import AudioError
 
 # ending -> subtype -> FFmpeg's encoder and the sample format it is fed
@@ -40,7 +40,13 @@ FULLEST = 0.98  # peak of what was turned down to fit
 
 
 def write(path, wave: np.ndarray, sample_rate: int, subtype: str = "PCM_16", **options) -> None:
-    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file; `options` are those of Writer."""
+    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file; `options` are those of Writer.
+
+    Raises AudioError, and ValueError for an array of another shape.
+    """
+    shape = wave.shape if isinstance(wave, np.ndarray) else ()
+    if len(shape) != 2 or shape[1] <= MOST_CHANNELS < shape[0]:
+        check_wave(wave)  # other numbers of channels are a matter of the format
     with Writer(path, sample_rate, len(wave), subtype, **options) as writer:
         writer.write(wave)
 

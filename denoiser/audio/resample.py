@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
+from denoiser.audio.layouts import LAYOUTS
+
+MOST_CHANNELS = len(LAYOUTS)
+
 
 def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """`(channels, T)` -> `(channels, round(T * to_rate / from_rate))`."""
+    """`(channels, T)` -> `(channels, round(T * to_rate / from_rate))`. Raises ValueError."""
+    check_wave(wave)
     return Resampler(from_rate, to_rate, len(wave)).push(wave, last=True)
 
 
@@ -40,4 +45,17 @@ class Resampler:
 def check_shape(wave: np.ndarray, channels: int) -> None:
     """Raises ValueError unless the wave is `(channels, samples)`."""
     if wave.ndim != 2 or len(wave) != channels:
-        raise ValueError(f"expected a wave of shape ({channels}, samples), got {wave.shape}")
+        hint = ": is it transposed?" if wave.shape[1:] == (channels,) else ""
+        raise ValueError(f"expected a wave of shape ({channels}, samples), got {wave.shape}{hint}")
+
+
+def check_wave(wave: np.ndarray) -> None:
+    """Raises ValueError unless the wave is `(channels, samples)` with at most MOST_CHANNELS."""
+    if not isinstance(wave, np.ndarray) or wave.ndim != 2:
+        got = getattr(wave, "shape", type(wave).__name__)
+        raise ValueError(f"expected an array of shape (channels, samples), got {got}")
+    if len(wave) > MOST_CHANNELS:
+        raise ValueError(
+            f"expected an array of shape (channels, samples) with at most {MOST_CHANNELS} channels,"
+            f" got {wave.shape}: is it transposed?"
+        )
