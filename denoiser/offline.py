@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from denoiser import audio, levels
-from denoiser.audio import Notify
+from denoiser.audio import Notify, tags
 
 CHUNK_SECONDS = 20.0
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
@@ -67,13 +67,18 @@ def denoise_file(
     not at all if the generator is closed before. Raises AudioError in one sentence.
     """
     _check_strength(strength)
+    carried = tags.read(source)
+    if lost := carried.lost(Path(target).suffix.lower()):
+        notify(lost)
     if Path(target).suffix.lower() != ".wav":  # whose loudest sample is known at the end
         with tempfile.TemporaryDirectory(dir=Path(target).parent, prefix=".") as folder:
             whole = Path(folder, "whole.wav")
             options = {"strength": strength, "subtype": "FLOAT", "notify": notify}
             yield from denoise_file(model, source, whole, **options)
             subtype = subtype or audio.info(source).subtype
-            audio.write_fitting(lambda: audio.blocks(whole), whole, target, subtype, notify)
+            audio.write_fitting(
+                lambda: audio.blocks(whole), whole, target, subtype, notify, carried
+            )
         return
     about, done = audio.info(source), 0
     before = levels.survey(audio.blocks(source, notify=notify), about.sample_rate)
@@ -84,6 +89,7 @@ def denoise_file(
         subtype or about.subtype,
         layout=about.layout,
         notify=notify,
+        tags=carried,
     ) as writer:
         denoised = denoise_blocks(
             model,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from denoiser import audio, levels
+from denoiser.audio import tags
 from denoiser.audio.layouts import conversion, convert
 from denoiser.offline import mixed
 
@@ -45,7 +46,8 @@ def remix(
             mixture = mixed(noisy, clean, strength)
             yield gain * (noisy - mixture if removed else mixture)
 
-    audio.write_fitting(mixtures, source, target, audio.info(source).subtype, notify)
+    subtype, carried = audio.info(source).subtype, tags.read(source)
+    audio.write_fitting(mixtures, source, target, subtype, notify, carried)
 
 
 def preview(source, estimate, target) -> dict[str, list[float]]:

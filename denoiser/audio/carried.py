@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import av
 import numpy as np
 
+from denoiser.audio.damage import DAMAGE
 from denoiser.audio.decode import MOST_NEW_STREAMS
-from denoiser.audio.pictures import DAMAGE, JUMP_SECONDS, unpacked
+from denoiser.audio.pictures import JUMP_SECONDS, unpacked
 from denoiser.audio.timing import LONGEST_HOLE_SECONDS
 
 COVER = av.stream.Disposition.attached_pic

@@ -7,6 +7,10 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
+
+# What PyAV raises for a damaged file, beside what FFmpeg itself calls an error
+DAMAGE = (av.FFmpegError, IndexError, MemoryError, UnicodeError, ValueError)
 MISSING_SECONDS = 0.05  # of what a container promises: then a file is cut off
 MISCOUNTED_BYTES = 100  # of a WAV's header at most
 FEW_PACKETS, FAILING_SHARE = 10, 0.1  # of packets that fail here and there: the wrong decoder

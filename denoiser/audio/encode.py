@@ -14,6 +14,7 @@ import numpy as np
 from denoiser.audio import decode
 from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.resample import MOST_CHANNELS, Resampler, check_shape, check_wave
+from denoiser.audio.tags import Tags
 from denoiser.errors import AudioError
 
 # ending -> subtype -> FFmpeg's encoder and the sample format it is fed
@@ -52,7 +53,7 @@ def write(path, wave: np.ndarray, sample_rate: int, subtype: str = "PCM_16", **o
 
 
 def write_fitting(
-    waves: Callable[[], Iterable[np.ndarray]], like, target, subtype: str, notify=None
+    waves: Callable[[], Iterable[np.ndarray]], like, target, subtype: str, notify=None, tags=None
 ) -> None:
     """Consecutive waves to a file with the rate, channels and layout of the file `like`.
 
@@ -70,7 +71,13 @@ def write_fitting(
                     "would go above full scale: take .wav to keep the level."
                 )
     with Writer(
-        target, about.sample_rate, about.channels, subtype, layout=about.layout, notify=notify
+        target,
+        about.sample_rate,
+        about.channels,
+        subtype,
+        layout=about.layout,
+        notify=notify,
+        tags=tags,
     ) as writer:
         for wave in waves():
             writer.write(gain * wave)
@@ -95,8 +102,10 @@ class Writer:
         *,
         layout: str | None = None,
         notify: Callable[[str], None] | None = None,
+        tags: Tags | None = None,
     ):
         self.path, self.channels, self._notify = Path(path), channels, notify
+        self._tags = tags or Tags()
         self._ending = self.path.suffix.lower()
         if self._ending not in _ENCODERS:
             raise self._error("the name must end in .wav, .flac or .mp3")
@@ -133,6 +142,7 @@ class Writer:
                 layout=self._layout,
                 options=_MP3_QUALITY if self._ending == ".mp3" else {},
             )
+            self._tags.into(self._container, self._ending)
             self._container.start_encoding()  # a header, even if no sample follows
 
     def write(self, wave: np.ndarray) -> None:
@@ -160,6 +170,7 @@ class Writer:
         with self._failing():
             self._encode(self._resampler.push(np.zeros((self.channels, 0), np.float32), last=True))
             self._finish()
+            self._tags.append(self._temporary, self._ending)
             os.replace(self._temporary, self.path)
 
     def _finish(self) -> None:

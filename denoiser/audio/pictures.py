@@ -17,9 +17,8 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 
 from denoiser import audio
+from denoiser.audio.damage import DAMAGE
 
-# What PyAV raises for a damaged file, beside what FFmpeg itself calls an error
-DAMAGE = (av.FFmpegError, IndexError, MemoryError, UnicodeError, ValueError)
 JUMP_SECONDS = 1.0  # back in time: a recording that begins again, not pictures out of order
 _UNKNOWN = np.iinfo(np.int64).min
 

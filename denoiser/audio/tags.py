@@ -1,0 +1,244 @@
+"""What a recording says of itself: tags, chapters, cue points, a cover. Read and written again.
+
+A WAV that becomes a WAV keeps its chunks byte for byte; between other formats all that both have a
+place for is carried over, and `Tags.lost` says what is not.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+
+from denoiser.audio import containers, riff, sandbox, timing
+from denoiser.audio.damage import DAMAGE
+from denoiser.errors import AudioError
+
+MOST_CHAPTERS = 999  # what Vorbis comments number
+# The encoder's pictures that hold a cover as it is, with a pixel format to open it with
+_COVERS = {"mjpeg": "yuvj420p", "png": "rgb24", "bmp": "bgr24", "tiff": "rgb24", "webp": "yuv420p"}
+# Tags about the file, its encoder or its loudness as they were
+_OUTDATED = {"encoder", "duration", "bps", "number_of_frames", "number_of_bytes", "major_brand"}
+_OUTDATED |= {"minor_version", "compatible_brands", "vendor_id", "handler_name", "itunsmpb"}
+_OUTDATED |= {"itunnorm", "tlen", "timecode"}
+_OUTDATED_STARTS = ("replaygain_", "r128_", "_statistics", "accuraterip", "acoustid_fingerprint")
+# Chunks of a WAV that other formats have a place for, and those that nobody misses
+_HELD = {b"bext", b"cue ", b"LIST", b"id3 ", b"ID3 ", b"afsp", b"DISP", b"umid"}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    start: float  # seconds
+    end: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Cover:
+    codec: str  # FFmpeg's name
+    width: int
+    height: int
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a file holds beside its sound."""
+
+    name: str = ""  # of the file
+    sample_rate: int = 0  # Hz, of the sound that positions count the samples of
+    metadata: tuple[tuple[str, str], ...] = ()  # FFmpeg's names, in lower case
+    chapters: tuple[Chapter, ...] = ()
+    cover: Cover | None = None
+    chunks: tuple[tuple[bytes, bytes], ...] = ()  # of a WAV
+    skipped: tuple[str, ...] = ()  # names of what is too large to be carried, or damaged
+
+    def lost(self, ending: str) -> str | None:
+        """The sentence on what a .wav, .flac or .mp3 cannot hold of it; None if it holds all."""
+        lost = [*self.skipped]
+        if ending != ".wav":
+            names = dict.fromkeys(name for name, _ in self.chunks if name not in _HELD)
+            lost += [riff.text_of(name).strip() for name in names]
+        if ending != ".wav" and len(self.chapters) > MOST_CHAPTERS:
+            lost.append(f"more than {MOST_CHAPTERS} chapters")
+        if not lost:
+            return None
+        return f"{ending[1:].upper()} does not take over from {self.name}: {', '.join(lost)}."
+
+    def into(self, container, ending: str) -> None:
+        """Write the tags of a .flac or .mp3 and its header, all streams of sound being added."""
+        if ending == ".wav":
+            return
+        rate = container.streams.audio[0].rate
+        container.metadata.update(self._converted(rate))
+        if ending == ".flac":
+            container.metadata.update(_as_comments(self.chapters[:MOST_CHAPTERS]))
+        else:
+            container.set_chapters(_as_ffmpeg(self.chapters[:MOST_CHAPTERS]))
+        if not self.cover:
+            return
+        picture = container.add_stream(self.cover.codec, rate=1)
+        picture.width, picture.height = self.cover.width, self.cover.height
+        picture.pix_fmt = _COVERS[self.cover.codec]
+        picture.disposition = av.stream.Disposition.attached_pic
+        container.start_encoding()
+        packet = av.Packet(self.cover.data)
+        packet.stream, packet.time_base, packet.pts, packet.dts = picture, Fraction(1, 1), 0, 0
+        container.mux(packet)
+
+    def append(self, path, ending: str) -> None:
+        """Write the chunks of a .wav that is closed."""
+        if ending != ".wav":
+            return
+        if self.chunks:
+            riff.append(path, self.chunks)
+        elif self.metadata or self.chapters or self.cover:
+            tags, rate = dict(self.metadata), self.sample_rate
+            cue = riff.cue(
+                riff.Marker(round(each.start * rate), 0, each.title) for each in self.chapters
+            )
+            riff.append(path, [*riff.bext(tags), *riff.info(tags), *cue, (b"id3 ", self._id3())])
+
+    def _converted(self, rate: int) -> dict[str, str]:
+        """Tags for sound of another rate: one of them counts samples."""
+        tags = dict(self.metadata)
+        if tags.get("time_reference", "").isdecimal() and self.sample_rate:
+            tags["time_reference"] = str(int(tags["time_reference"]) * rate // self.sample_rate)
+        return tags
+
+    def _id3(self) -> bytes:
+        """An ID3v2 tag of all of it: that of an MP3 without sound."""
+        mp3 = io.BytesIO()
+        with av.open(mp3, "w", "mp3", options={"write_xing": "0"}) as container:
+            container.add_stream("libmp3lame", rate=48_000, layout="mono")
+            replace(self, sample_rate=48_000).into(container, ".mp3")
+            container.start_encoding()
+        data = mp3.getvalue()
+        size = sum(
+            (byte & 127) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=False)
+        )
+        return data[: 10 + size]
+
+
+def read(path) -> Tags:
+    """The tags of any audio or video file; those that are damaged are left out."""
+    try:
+        found = sandbox.one(_read, path)
+    except AudioError:  # what is wrong with a file, who reads its sound says
+        return Tags(Path(path).name)
+    cover = found["cover"]
+    return Tags(
+        Path(path).name,
+        found["rate"],
+        tuple(map(tuple, found["metadata"])),
+        tuple(Chapter(*each) for each in found["chapters"]),
+        cover and Cover(*cover[:3], base64.b64decode(cover[3])),
+        tuple((base64.b64decode(n), base64.b64decode(data)) for n, data in found["chunks"]),
+        tuple(found["skipped"]),
+    )
+
+
+def _read(path: Path, notify) -> Iterator[dict]:
+    kept, skipped = riff.chunks(path)
+    with containers.opened(path) as (container, stream):
+        rate = stream.codec_context.sample_rate
+        duration = max(0, container.duration or 0) / av.time_base
+        markers = riff.markers(kept) or riff.aiff_markers(path)
+        cover = _cover(container)
+        if cover and not _can_be_written(Cover(*cover)):
+            cover, skipped = None, [*skipped, "the cover"]
+        yield {
+            "rate": rate,
+            "metadata": _metadata(container, stream),
+            "chapters": _marked(markers, rate, duration) or _chapters(container),
+            "cover": cover and [*cover[:3], base64.b64encode(cover[3]).decode()],
+            "chunks": [[base64.b64encode(part).decode() for part in chunk] for chunk in kept],
+            "skipped": skipped,
+        }
+
+
+def _metadata(container, stream) -> list[tuple[str, str]]:
+    """Tags of the file; Ogg has them with its stream."""
+    tags = dict(container.metadata)
+    if container.format.name == "ogg":
+        tags.update(stream.metadata)
+    kept = {}
+    for key, value in tags.items():
+        key = key.lower()
+        outdated = key in _OUTDATED or key.startswith(_OUTDATED_STARTS)
+        if key and value and not outdated and not (key == "language" and value == "und"):
+            kept[key] = value
+    while sum(map(len, kept.values())) > riff.MOST_BYTES // 4:  # of up to four bytes each
+        kept.pop(max(kept, key=lambda key: len(kept[key])))
+    return list(kept.items())
+
+
+def _chapters(container) -> list[tuple[float, float, str]]:
+    zero, found = timing.zero(container), []
+    zero = zero if zero == zero else 0.0  # NaN: no clock
+    for each in container.chapters():
+        start, end = (
+            float(each[side] * (each["time_base"] or 0)) - zero for side in ("start", "end")
+        )
+        title = {key.lower(): value for key, value in each["metadata"].items()}.get("title", "")
+        if 0 <= start < 1e6:
+            found.append((start, min(max(start, end), 1e6), title))
+    return sorted(found)
+
+
+def _marked(found: list[riff.Marker], rate: int, duration: float) -> list[tuple[float, float, str]]:
+    """Chapters from cue points: each lasts as long as it says, or until the next one."""
+    starts = [each.start / rate for each in found]
+    ends = [after for _, after in pairwise([*starts, max([duration, *starts[-1:]])])]
+    return [
+        (start, start + each.length / rate if each.length else end, each.text)
+        for each, start, end in zip(found, starts, ends, strict=True)
+    ]
+
+
+def _cover(container) -> tuple[str, int, int, bytes] | None:
+    """The first picture that stands for the whole file."""
+    for stream in container.streams.video:
+        if stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context:
+            packet = next(container.demux(stream), None)
+            if packet is not None and 0 < packet.size < riff.MOST_BYTES:
+                codec = stream.codec_context
+                return codec.name, codec.width, codec.height, bytes(packet)
+    return None
+
+
+def _can_be_written(cover: Cover) -> bool:
+    """By trial: it may have any codec, and any size."""
+    try:
+        return cover.codec in _COVERS and bool(Tags(cover=cover)._id3())
+    except DAMAGE:
+        return False
+
+
+def _as_ffmpeg(chapters) -> list[dict]:
+    return [
+        {
+            "id": number,
+            "start": round(1000 * each.start),
+            "end": round(1000 * each.end),
+            "time_base": Fraction(1, 1000),
+            "metadata": {"title": each.title},
+        }
+        for number, each in enumerate(chapters, 1)
+    ]
+
+
+def _as_comments(chapters) -> dict[str, str]:
+    """Chapters as Vorbis comments have them."""
+    comments = {}
+    for number, each in enumerate(chapters):
+        minutes, ms = divmod(round(1000 * each.start), 60_000)
+        time = f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"
+        comments |= {f"CHAPTER{number:03}": time, f"CHAPTER{number:03}NAME": each.title}
+    return comments
