@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import os
+import re
 import shutil
 import time
+import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
 
+from denoiser.files import fitting
 from page import results
 from page.incoming import link
 from page.models import Shelf
-from page.results import FORMS, Result, new_folder, refusal, refusals
+from page.results import FORMS, Result, new_folder, refusal, refusals, warn
 from page.words import say
 
+# What means something within a line
+MARKDOWN = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)_|_(?!\w)|(?<=www)\.", re.IGNORECASE)
 LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
 
 
@@ -86,13 +93,13 @@ def _run(shelf, borrowed, original, folder, name, device, mono, link) -> Iterato
     loaded = shelf.get(name, device)
     if mono and about.channels > 1:
         (folder / "mono").mkdir()
-        recording = str(folder / "mono" / f"{Path(original).stem}.wav")
-        remix.to_mono(original, recording, notify=gr.Warning)
+        recording = str(folder / "mono" / fitting(Path(original).stem, ".wav"))
+        remix.to_mono(original, recording, notify=warn)
     estimate = str(folder / "estimate.wav")
     if borrowed and about.seconds > LONG_SECONDS and loaded == shelf.get():
         steps = borrowed(recording, estimate)
     else:
-        steps = denoise_file(loaded.model, recording, estimate, subtype="FLOAT", notify=gr.Warning)
+        steps = denoise_file(loaded.model, recording, estimate, subtype="FLOAT", notify=warn)
     with contextlib.closing(steps):
         yield from steps
     return_free_memory()
@@ -177,18 +184,32 @@ def _outcomes(rows: list[tuple[str, ...]], request: gr.Request | None) -> str:
     if not rows:
         return ""
     head = (say(request, f"batch.{column}") for column in ("file", "length", "floor", "result"))
-    return "\n".join(
-        f"| {' | '.join(row)} |" for row in (head, (":--", "--:", "--:", ":--"), *rows)
-    )
+    lines = (head, (":--", "--:", "--:", ":--"), *(map(_plain, row) for row in rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Text for a cell of a Markdown table, whatever is in it: a file name may hold anything."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    return MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def _unused(name: str, taken: list[str]) -> str:
-    """`talk.wav`, or `talk-2.wav` where there is one already."""
-    path, number = Path(name), 1
-    while name in taken:
+    """`talk_denoised.wav`, or `talk_denoised-2.wav` where a disk would take another for the same.
+
+    Some disks know no capitals, and some one way only to write an accent.
+    """
+    stem, ending = name.rsplit("_", 1)
+    kind, suffix = os.path.splitext(ending)
+    there, number = {_folded(other) for other in taken}, 1
+    while _folded(name) in there:
         number += 1
-        name = f"{path.stem}-{number}{path.suffix}"
+        name = fitting(stem, f"_{kind}-{number}{suffix}")
     return name
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 # ---- what is shown of a result

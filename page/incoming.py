@@ -9,8 +9,9 @@ from pathlib import Path
 
 import gradio as gr
 
+from denoiser.files import fitting
 from page.models import Shelf
-from page.results import LOUDNESS, new_folder, refusal, refusals
+from page.results import LOUDNESS, new_folder, refusal, refusals, warn
 from page.words import say
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -69,7 +70,7 @@ def opening(shelf: Shelf) -> Callable:
                 fits = False
             if fits:
                 return value
-            gr.Warning(say(request, "link.no_choice", name=name, value=value[:40]))
+            warn(say(request, "link.no_choice", name=name, value=value[:40]))
             return usual
 
         strength = float(known("strength", 100, lambda text: 0 <= float(text) <= 100))
@@ -106,7 +107,7 @@ def noisier(
         raise refusal(say(request, "no_noise"))
     speech = clean[1] if clean and recording == clean[0] else recording
     folder = new_folder()
-    mixture = folder / f"{Path(speech).stem}.wav"
+    mixture = folder / fitting(Path(speech).stem, ".wav")
     with refusals():
         if not own:
             own = str(folder / f"{name}_noise.wav")

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
-import uuid
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 
+from denoiser.files import fitting, replacing
 from page.words import FOR_PLAYER, say
 
 LOUDER_DB = 6.0  # at most, of one side of the player to match the other
@@ -86,15 +84,15 @@ def take(result: Result, strength: float, loudness: str = "keep", form: str = "w
     suffix = suffix or video.suffix(result.original)
     folder = Path(result.estimate).with_name(f"{100 * strength:g}-{loudness}")
     folder.mkdir(exist_ok=True)
-    path = folder / f"{stem}_{name}{suffix}"
+    path = folder / fitting(stem, f"_{name}{suffix}")
     if path.exists():
         return str(path)
     if form == "film":
         video.replace_sound(result.original, take(result, strength, loudness), path)
     elif form == "pictures":
-        with _replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
+        with replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
             for picture in pictures(result, strength):
-                bundle.write(picture, f"{stem}_{Path(picture).name}")
+                bundle.write(picture, fitting(stem, f"_{Path(picture).name}"))
     else:
         remix.remix(
             result.recording,
@@ -125,20 +123,9 @@ def pictures(result: Result, strength: float) -> tuple[str, str]:
     if not all(Path(path).exists() for path in paths):
         figures = plot.compare_files(result.recording, str(after), result.titles)
         for figure, path in zip(figures, paths, strict=True):
-            with _replacing(Path(path)) as whole:
+            with replacing(path) as whole:
                 figure.savefig(whole, format="png")
     return paths
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file of its own for each that makes this one, which takes its place when it is whole."""
-    whole = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        yield whole
-        os.replace(whole, path)
-    finally:
-        whole.unlink(missing_ok=True)
 
 
 def table(result: Result, numbers: dict, request: gr.Request | None) -> str:
@@ -193,4 +180,13 @@ def refusals():
 
 
 def refusal(sentence: str) -> gr.Error:
-    return gr.Error(sentence, print_exception=False)
+    return gr.Error(_text(sentence), print_exception=False)
+
+
+def warn(sentence: str) -> None:
+    gr.Warning(_text(sentence))
+
+
+def _text(sentence: str) -> str:
+    """Gradio shows messages as HTML: a file's name, or a link's words, could load a picture."""
+    return sentence.replace("<", "&lt;")

@@ -53,6 +53,7 @@ def test_a_link_leaves_an_upload_out_and_says_so(page, noisy):
     ("query", "sentence"),
     [
         ("example=../secret", "There is no example called"),
+        ("example=<img src=//example.com/x.png>", "called <img src=//example.com/x.png> here"),
         ("url=http://127.0.0.1/talk.wav", "127.0.0.1"),
         ("example=rain&strength=900", "The link asks for strength=900"),
     ],
