@@ -24,6 +24,7 @@ from page import handlers, incoming, models, results, server  # noqa: E402
 from page.entry import entry  # noqa: E402
 from page.program import program  # noqa: E402
 from page.server import PRIVATE  # noqa: E402
+from page.uploads import AnyFiles, Recording  # noqa: E402
 from page.words import text  # noqa: E402
 
 PARTS = Path(__file__).parent / "page"
@@ -201,12 +202,7 @@ def _exit() -> Exit:
 
 def _several(shelf: models.Shelf, batch) -> None:
     """Many files in, one archive out."""
-    files = gr.File(
-        label=text("files"),
-        file_count="multiple",
-        file_types=["audio", "video"],
-        elem_id="files",
-    )
+    files = AnyFiles(label=text("files"), file_count="multiple", elem_id="files")
     settings, run, stop = _settings(shelf, text("all"))
     table = gr.Markdown(elem_id="table")
     archive = gr.File(label=text("zip"), interactive=False, elem_id="archive")
@@ -217,7 +213,7 @@ def _several(shelf: models.Shelf, batch) -> None:
 def _report_endpoint() -> None:
     """/report, for programs: its parts are not shown."""
     with gr.Column(visible=False):
-        sides = [gr.Audio(type="filepath", format=None, label=s) for s in ("before", "after")]
+        sides = [Recording(type="filepath", format=None, label=s) for s in ("before", "after")]
         dnsmos, numbers = gr.Checkbox(label="dnsmos"), gr.JSON()
         gr.Button().click(handlers.report, [*sides, dnsmos], numbers, api_name="report")
 

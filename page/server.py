@@ -53,7 +53,7 @@ def _sweep(cache: Path) -> None:
             for name in files + folders:
                 path = Path(folder, name)
                 with contextlib.suppress(OSError):  # a visitor's Stop may be faster; or not empty
-                    if path.stat().st_ctime < old:
+                    if path.lstat().st_ctime < old:
                         path.rmdir() if path.is_dir() else path.unlink()
 
 
