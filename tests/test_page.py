@@ -23,8 +23,8 @@ from page import results, server
 
 @pytest.fixture
 def quickly_forgetting(shelf, cache, monkeypatch):
-    """The address of a server that deletes after 4 seconds."""
-    monkeypatch.setattr(server, "KEPT_SECONDS", 4)
+    """The address of a server that deletes after 10 seconds."""
+    monkeypatch.setattr(server, "KEPT_SECONDS", 10)
     monkeypatch.setattr(server, "SWEEP_SECONDS", 1)
     page = app.build(shelf)
     server.serve(page, prevent_thread_lock=True, quiet=True)
@@ -243,8 +243,8 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     made = {"estimate.wav", "preview.flac", "fleeting!_denoised.wav", "before.png", "after.png"}
     made |= {"report-100.json"}
     assert kept() == {"fleeting.wav", "fleeting!.wav"} | made  # Gradio's name, the visitor's
-    until(lambda: not kept())
-    until(lambda: not folders() - there)
+    until(lambda: not kept(), seconds=30.0)
+    until(lambda: not folders() - there, seconds=30.0)
     page.get_by_role("button", name="Rain").click()
     denoise(page)
     wait_for_result(page)
