@@ -67,19 +67,25 @@ def denoise_file(
     not at all if the generator is closed before. Raises AudioError in one sentence.
     """
     _check_strength(strength)
-    carried = tags.read(source)
-    if lost := carried.lost(Path(target).suffix.lower()):
+    carried, ending = tags.read(source), Path(target).suffix.lower()
+    if lost := carried.lost(ending):
         notify(lost)
-    if Path(target).suffix.lower() != ".wav":  # whose loudest sample is known at the end
+    if ending == ".wav":
+        yield from _denoise_wav(model, source, target, strength, subtype, notify, carried)
+    else:  # whose loudest sample is known at the end
         with tempfile.TemporaryDirectory(dir=Path(target).parent, prefix=".") as folder:
             whole = Path(folder, "whole.wav")
-            options = {"strength": strength, "subtype": "FLOAT", "notify": notify}
-            yield from denoise_file(model, source, whole, **options)
+            yield from _denoise_wav(model, source, whole, strength, "FLOAT", notify, tags.Tags())
             subtype = subtype or audio.info(source).subtype
             audio.write_fitting(
                 lambda: audio.blocks(whole), whole, target, subtype, notify, carried
             )
-        return
+
+
+def _denoise_wav(
+    model, source, target, strength: float, subtype: str | None, notify: Notify, carried: tags.Tags
+) -> Iterator[float]:
+    """`denoise_file` for a WAV."""
     about, done = audio.info(source), 0
     before = levels.survey(audio.blocks(source, notify=notify), about.sample_rate)
     with audio.Writer(

@@ -34,6 +34,7 @@ MEMORY_BYTES = 2 * 2**30  # that a child may take beyond what the template has
 STALLED_SECONDS = 20  # of computing without a sign of progress
 _START = "import sys; from denoiser.audio import sandbox; sandbox.template(int(sys.argv[1]))"
 log = logging.getLogger(__name__)
+_inside = False
 
 
 def run(function: Callable, path, *arguments, notify: Callable[[str], None] | None = None):
@@ -43,7 +44,7 @@ def run(function: Callable, path, *arguments, notify: Callable[[str], None] | No
     float32 waves `(channels, n)`, or what JSON can hold. Raises AudioError in one sentence: its
     own, or that the file could not be worked with.
     """
-    if not hasattr(os, "fork"):  # Windows
+    if _inside or not hasattr(os, "fork"):  # in a child of ours already, or on Windows
         yield from function(Path(path), *arguments, notify)
         return
     request = {
@@ -168,6 +169,8 @@ def template(line: int) -> None:
 
 def _child(asked: int, answers: int) -> None:
     """Works on one request, and ends."""
+    global _inside
+    _inside = True
     with open(asked, "rb") as file:
         request = json.loads(file.read())
     memory, seconds = request["limits"]

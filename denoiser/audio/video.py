@@ -26,8 +26,12 @@ PING_SECONDS = 1.0  # between signs of life of the process that works
 
 def has_picture(path) -> bool:
     """Whether a file is a video; a cover is no picture."""
+    return sandbox.one(_has_picture, path)
+
+
+def _has_picture(path: Path, notify) -> Iterator[bool]:
     with audio.opened(path) as (container, _):
-        return _picture(container) is not None
+        yield _picture(container) is not None
 
 
 def suffix(source) -> str:
