@@ -47,6 +47,8 @@ def remix(
             yield gain * (noisy - mixture if removed else mixture)
 
     subtype, carried = audio.info(source).subtype, tags.read(source)
+    if notify and (lost := carried.lost(Path(target).suffix.lower())):
+        notify(lost)
     audio.write_fitting(mixtures, source, target, subtype, notify, carried)
 
 
@@ -129,7 +131,9 @@ def to_mono(source, target, notify: audio.Notify | None = None) -> None:
     about, downmix = audio.info(source), levels.downmix_of(source)
     if downmix.remark and notify:
         notify(f"{Path(source).name}: {downmix.remark}")
-    with audio.Writer(target, about.sample_rate, 1, about.subtype, notify=notify) as writer:
+    with audio.Writer(
+        target, about.sample_rate, 1, about.subtype, notify=notify, tags=tags.read(source)
+    ) as writer:
         for wave in audio.blocks(source, notify=notify):
             writer.write(downmix(wave))
 

@@ -88,7 +88,8 @@ def take(result: Result, strength: float, loudness: str = "keep", form: str = "w
     if path.exists():
         return str(path)
     if form == "film":
-        video.replace_sound(result.original, take(result, strength, loudness), path)
+        sound = take(result, strength, loudness)
+        video.replace_sound(result.original, sound, path, notify=warn)
     elif form == "pictures":
         with replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
             for picture in pictures(result, strength):
@@ -101,15 +102,24 @@ def take(result: Result, strength: float, loudness: str = "keep", form: str = "w
             strength=strength,
             removed=form == "removed",
             gain_db=0.0 if form == "removed" else _gain_db(result, strength, loudness),
+            notify=warn,
         )
     return str(path)
 
 
 def _gain_db(result: Result, strength: float, loudness: str) -> float:
-    """Up or down to a loudness, but no further up than the highest peak allows."""
+    """Up or down to a loudness, but no further up than the highest peak allows.
+
+    What is left of a recording without speech stays as quiet as it is.
+    """
+    from denoiser.levels import SILENT_LUFS
+    from denoiser.report import MUCH_DB
+
     if loudness == "keep":
         return 0.0
-    after = measured(result, strength)["after"]
+    before, after = (measured(result, strength)[side] for side in ("before", "after"))
+    if after["loudness_lufs"] <= max(SILENT_LUFS, before["loudness_lufs"] + MUCH_DB):
+        return 0.0
     wanted = float(loudness) - after["loudness_lufs"]
     return min(wanted, max(0.0, HIGHEST_PEAK_DBFS - after["peak_dbfs"]))
 
