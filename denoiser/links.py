@@ -72,7 +72,7 @@ def _host(host: str) -> str:
             for label in labels
         )
     host = host.removesuffix(".")
-    if not re.fullmatch(r"[a-z0-9_.-]+", host):
+    if not re.fullmatch(r"([a-z0-9_-]+\.)*[a-z0-9_-]+", host):
         raise UnicodeError("not a host")
     return host
 

@@ -1,6 +1,7 @@
 """Which files of a folder are recordings."""
 
 import os
+import re
 
 import av
 import numpy as np
@@ -76,6 +77,23 @@ def test_what_holds_no_sound_is_passed_over(tmp_path, mp3):
     there = audio.search(tmp_path)
     assert there.files == there.closed == []
     assert [path.name for path in there.others] == sorted(n for n in foreign if n[0] != ".")
+
+
+def test_neither_text_nor_pictures_reach_the_decoder(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_bytes(b"a letter\n" * 1000)
+    (tmp_path / "b.csv").write_bytes("Gespräche;1\n".encode("latin-1") * 1000)
+    (tmp_path / "c").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    (tmp_path / "d.bin").write_bytes(b"")
+    monkeypatch.setattr(sandbox, "run", None)
+    assert found(tmp_path) == []
+
+
+def test_a_few_bytes_that_pass_for_an_mp3_make_no_recording(tmp_path, mp3):
+    body = mp3[mp3.find(b"\xff\xfb") :]
+    frames = [found.start() for found in re.finditer(b"\xff\xfb", body)]
+    (tmp_path / "few").write_bytes(body[: frames[4]])
+    (tmp_path / "many").write_bytes(body)
+    assert found(tmp_path) == ["many"]
 
 
 def test_a_file_that_ends_its_decoder_costs_only_itself(tmp_path, mp3, monkeypatch):
