@@ -3,6 +3,7 @@
 import av
 import numpy as np
 import pytest
+from sounds import encode
 
 from denoiser import audio
 from denoiser.audio import video
@@ -138,3 +139,12 @@ def test_a_sound_that_no_video_holds_is_refused(tmp_path):
     with pytest.raises(audio.AudioError, match=r"loud\.wav is over 10,000 times full scale"):
         video.replace_sound(tmp_path / "film.mp4", tmp_path / "loud.wav", tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_pictures_that_no_container_here_holds_are_refused_by_their_codec(tmp_path):
+    """Those of old Flash videos; nothing is left of the attempt."""
+    encode(tmp_path / "x.flv", "libmp3lame", burst(44100, 1, 0.5), 44100, video="flv")
+    audio.write(tmp_path / "sound.wav", burst(44100, 1, 0.5), 44100)
+    with pytest.raises(audio.AudioError, match="Pictures in flv cannot be put into matroska: conv"):
+        video.replace_sound(tmp_path / "x.flv", tmp_path / "sound.wav", tmp_path / "out.mkv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sound.wav", "x.flv"]

@@ -88,8 +88,10 @@ def _film(source: Path, sound: str, target: Path, temporary: str, said: list) ->
                 if each.index == stream.index:
                     heard = _Heard(written, source, sound, suffix(target) == ".webm")
                     carried.describe(heard.stream, stream)
+                elif each.index == picture.index:
+                    _copy_picture(tracks, picture, written.format.name)
                 else:
-                    tracks.copy(each, needed=each.index == picture.index)
+                    tracks.copy(each)
             written.start_encoding()
             copies = carried.packets(container, tracks.copies, times, timing.zero(container))
             for _, packet in heapq.merge(copies, heard.packets(), key=lambda each: each[0]):
@@ -104,6 +106,16 @@ def _picture(container):
     """The stream of moving pictures, or None."""
     videos = (each for each in container.streams.video if not each.disposition & carried.COVER)
     return next((stream for stream in videos if stream.codec_context), None)
+
+
+def _copy_picture(tracks: carried.Tracks, picture, into: str) -> None:
+    try:
+        tracks.copy(picture, needed=True)
+    except ValueError:
+        name = picture.codec_context.name
+        raise audio.AudioError(
+            f"Pictures in {name} cannot be put into {into}: convert the video to MP4 first."
+        ) from None
 
 
 def _create(path, ending: str, picture):
