@@ -16,7 +16,7 @@ from conftest import until
 from sounds import encode, noise, speech_like, write_video
 from visitor import choose, denoise, download, upload, wait_for_result
 
-from denoiser import fetch, offline
+from denoiser import fetch, links, offline
 from page import handlers, results, uploads
 
 FFPROBE = 'print(\'{"format": {}, "streams": [{"codec_name": "unheard_of"}]}\')'
@@ -184,9 +184,11 @@ def test_what_is_dropped_on_the_box_may_be_a_video(page, tmp_path):
 
 def test_any_length_of_address_is_answered_by_the_sentence(page):
     page.get_by_text("A link, or noise for a clean recording").click()
-    page.get_by_label("Link to an audio or video file").fill(f"https://example.com/{'x' * 3000}")
+    page.get_by_label("Link to an audio or video file").fill(
+        f"https://example.com/{'x' * links.LONGEST}"
+    )
     page.get_by_role("button", name="Open", exact=True).click()
-    page.locator(".toast-body").get_by_text(f"{fetch.LONGEST} characters").wait_for()
+    page.locator(".toast-body").get_by_text(f"{links.LONGEST} characters").wait_for()
 
 
 def test_every_file_of_a_batch_has_its_row(client, tmp_path):
