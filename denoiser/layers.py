@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from denoiser.scan import scan
 
+OPEN = 100.0  # a gate so far open that its sigmoid is 1 in 32 bit
+
 
 class ConvNorm(nn.Module):
     """Convolution along frequency, (B, N, F, C_in) -> (B, N, F, C_out), and batch normalisation.
@@ -75,14 +77,21 @@ class Recurrence(nn.Module):
         nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 
     def forward(
-        self, pieces: list[Tensor], initial: Tensor, kept: int
+        self,
+        pieces: list[Tensor],
+        initial: Tensor,
+        kept: int,
+        held: list[Tensor] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """Consecutive pieces (B, N, P, C) -> the same.
 
-        `initial` (B, P, forwards) precedes the first; returns also that after `kept` pieces.
+        `initial` (B, P, forwards) precedes the first; returns also that after `kept` pieces. In the
+        frames `held` (B, N, 1, 1) each, the state stays what it was.
         """
         candidates = [self.candidate(x) for x in pieces]
         gates = [self.gate(x) for x in pieces]
+        if held is not None:
+            gates = [g.masked_fill(h, OPEN) for g, h in zip(gates, held, strict=True)]
         states, carried = scan(candidates, gates, initial, self.ceiling, kept)
         return [self.out(h).add_(x) for x, h in zip(pieces, states, strict=True)], carried
 

@@ -16,6 +16,7 @@ from denoiser.stft import STFT
 
 State = tuple[Tensor, ...]
 PIECE = 128  # frames that go through a layer at a time: they stay in a CPU's cache
+SILENT_POWER = 1e-8  # -80 dBFS: frames below it leave the memories as they are
 MOST_BLOCKS = 100  # anywhere: a config from elsewhere may name any number
 
 
@@ -123,7 +124,9 @@ class BandUNet(nn.Module):
 
         noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
         hop K - lookahead. What lies before is carried exactly; what comes after is known to the
-        backward recurrences as far as `lookahead` reaches. Raises ValueError for anything else.
+        backward recurrences as far as `lookahead` reaches. Silence, as long as it may be, is not
+        remembered: nothing in it says how loud the next word will be. Raises ValueError for
+        anything else.
         """
         past, tail, before, *memories = state
         hop = self.config.hop_length
@@ -134,26 +137,41 @@ class BandUNet(nn.Module):
                 f"hears, got {noisy.shape[1]} samples"
             )
         spectrum = self.stft.analyse(noisy, past)
-        mask, gains, memories = self.masks(spectrum, memories, keep)
+        mask, gains, memories = self.masks(spectrum, memories, keep, self._silent(noisy, past))
         if not self.training:
             mask, gains, before = self._post_filtered(mask, gains, before)
         wave, tail = self.stft.synthesise(self._masked(spectrum[:, :keep], mask, gains), tail)
         return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *memories)
 
-    def masks(self, spectrum: Tensor, memories: list, keep: int) -> tuple[Tensor, Tensor, list]:
+    def _silent(self, noisy: Tensor, past: Tensor) -> Tensor | None:
+        """Which frames of noisy (B, N * hop) after `past` (B, hop) hold nothing, (B, N).
+
+        None where all hold something, but in training: there nothing waits for an answer.
+        """
+        power = torch.cat((past, noisy), 1).unflatten(1, (-1, past.shape[1])).square().mean(2)
+        silent = (power[:, 1:] + power[:, :-1]) / 2 < SILENT_POWER
+        return silent if self.training or silent.any() else None
+
+    def masks(
+        self, spectrum: Tensor, memories: list, keep: int, silent: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list]:
         """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, memories after them.
 
-        The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1.
+        The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1. Frames
+        that are `silent` (B, N) leave the memories as they are.
         """
         size = spectrum.shape[1] if self.training else PIECE
         pieces = spectrum[:, :keep].split(size, 1)
         kept = len(pieces)
         if keep < spectrum.shape[1]:
             pieces += spectrum[:, keep:].split(size, 1)
+        held = None
+        if silent is not None:
+            held = silent[..., None, None].split([piece.shape[1] for piece in pieces], 1)
         x, *skips = zip(*(self._encoded(piece) for piece in pieces), strict=True)
         carried = []
         for recurrence, mixer, memory in zip(self.recurrences, self.mixers, memories, strict=True):
-            x, memory = recurrence(x, memory, kept)
+            x, memory = recurrence(x, memory, kept, held)
             x = [mixer(each) for each in x]
             carried.append(memory)
         decoded = [self._decoded(*each) for each in zip(x[:kept], *skips, strict=False)]

@@ -59,7 +59,7 @@ def sound(mixtures, store, config):
 
 def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
     mixtures = [drawing.draw(sources, PLAIN, seed=3, index=index) for index in range(12)]
-    noisy, clean, _ = sound(mixtures, store, PLAIN)
+    noisy, clean, *_ = sound(mixtures, store, PLAIN)
     noise = (noisy - clean).square().mean(1).sqrt()
     snr_db = 20 * torch.log10(data.active_rms(clean)[:, 0] / noise)
     assert snr_db.tolist() == pytest.approx([m.snr_db for m in mixtures], abs=0.01)
@@ -106,7 +106,7 @@ def test_draws_cover_the_ranges_in_the_shares(sources):
 def test_speech_alone_is_its_own_target_and_noise_alone_has_a_silent_one(sources, store):
     for config in (replace(PLAIN, speech_only=1), replace(PLAIN, noise_only=1)):
         mixture = drawing.draw(sources, config, seed=0, index=0)
-        noisy, clean, _ = sound([mixture], store, config)
+        noisy, clean, *_ = sound([mixture], store, config)
         if config.speech_only:
             assert torch.equal(noisy, clean)
             assert clean.abs().max() > 0.01
@@ -119,8 +119,8 @@ def test_the_target_in_a_room_keeps_the_direct_sound_and_drops_the_late_echo(sou
     config = replace(PLAIN, reverberant=1, speech_only=1)
     mixture = drawing.draw(sources, config, seed=0, index=1)
     dry = replace(mixture, room=None)
-    noisy, clean, _ = sound([mixture], store, config)
-    _, direct, _ = sound([dry], store, config)
+    noisy, clean, *_ = sound([mixture], store, config)
+    _, direct, *_ = sound([dry], store, config)
     clean, direct = clean / clean.norm(), direct / direct.norm()
     assert (clean - direct).norm() < 0.01
     late = noisy / (noisy * clean).sum() - clean
@@ -130,10 +130,10 @@ def test_the_target_in_a_room_keeps_the_direct_sound_and_drops_the_late_echo(sou
 
 def test_a_16_khz_voice_in_48_khz_teaches_nothing_above_8_khz(sources, store):
     mixture = drawing.draw(sources, PLAIN, seed=0, index=0)
-    *_, bandwidth = sound([mixture], store, PLAIN)
+    _, _, bandwidth, _ = sound([mixture], store, PLAIN)
     assert 7500 < bandwidth < 8500
     limited = replace(mixture, band_limit_hz=4000.0)
-    noisy, _, bandwidth = sound([limited], store, PLAIN)
+    noisy, _, bandwidth, _ = sound([limited], store, PLAIN)
     assert bandwidth == 24000  # nothing above 4 kHz in, nothing out: that can be learnt
     power = torch.fft.rfft(noisy).abs().square()[0]
     edge = round(4300 / 24000 * len(power))
@@ -142,7 +142,7 @@ def test_a_16_khz_voice_in_48_khz_teaches_nothing_above_8_khz(sources, store):
 
 def test_clipping_flattens_the_noisy_side_only(sources, store):
     mixture = replace(drawing.draw(sources, PLAIN, seed=0, index=0), clip=0.5, snr_db=20.0)
-    noisy, clean, _ = sound([mixture], store, PLAIN)
+    noisy, clean, *_ = sound([mixture], store, PLAIN)
     assert (noisy.abs() == noisy.abs().max()).sum() > 20
     assert clean.abs().max() > 1.5 * noisy.abs().max()
 

@@ -98,8 +98,8 @@ def _gradients(rank: int, world: int, folder: str) -> None:
         assert distributed.start(CPU) == (rank, world, CPU)
     trainer = Trainer(TOY, CPU)
     trainer.model.eval()
-    noisy, clean, bandwidth = (tensor[rank::world] for tensor in batch())
-    objectives.band_objective(trainer.model, noisy, clean, bandwidth)["loss"].backward()
+    mine = (tensor[rank::world] for tensor in batch())
+    objectives.band_objective(trainer.model, *mine)["loss"].backward()
     gradients = [p.grad for p in trainer.model.parameters()]
     distributed.average(gradients)
     torch.save(torch.cat([g.flatten() for g in gradients]), f"{folder}/{world}-{rank}")

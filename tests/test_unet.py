@@ -174,3 +174,17 @@ def test_the_post_filter_lowers_a_lone_bin_more_than_one_of_a_voice():
     among = net._post_filtered(voice, gains, before)[0][0, 4, 100, 0]
     assert 20 * (among / 0.5).log10() == pytest.approx(-3.0, abs=0.1)
     assert 20 * (lone / 0.5).log10() == pytest.approx(-10.4, abs=0.1)
+
+
+def test_silence_is_not_remembered():
+    """After 30 s of it, and of a hiss at -90 dBFS, memories are what they were, and a word loud."""
+    net, word = model(True), 0.1 * torch.randn(1, 10 * HOP)
+    _, state = net.run(word, net.initial_state(word))
+    for level in (0, 10 ** (-90 / 20)):
+        silence = level * torch.randn(1, 1875 * HOP)
+        _, later = net.run(torch.cat((torch.zeros(1, HOP), silence), 1), state)
+        _, first = net.run(torch.zeros(1, HOP), state)  # the word's last half window
+        for before, after in zip(first[3:], later[3:], strict=True):
+            assert (after - before).abs().max() < 1e-6
+    _, later = net.run(0.001 * torch.randn(1, 100 * HOP), state)  # -60 dBFS
+    assert max(float((a - b).abs().max()) for a, b in zip(state[3:], later[3:], strict=True)) > 0.01

@@ -19,7 +19,7 @@ def batch(items: int = 4):
     torch.manual_seed(0)
     clean = 0.1 * torch.sin(torch.arange(16 * 768) * 0.05).repeat(items, 1)
     noisy = clean + 0.05 * torch.randn_like(clean)
-    return noisy, clean, torch.full((items,), 24000.0)
+    return noisy, clean, torch.full((items,), 24000.0), torch.ones(items, 1)
 
 
 def weights(trainer: Trainer) -> torch.Tensor:

@@ -38,6 +38,15 @@ class MixtureConfig:
     band_limit_hz: tuple[float, float] = (3400.0, 16000.0)
     clip: float = 0.05
     clip_share: tuple[float, float] = (0.2, 0.8)  # threshold as a share of the peak
+    # Drawn after all else, and not at all where the share is 0: what was drawn before stays
+    held: float = 0.0  # of the speech: one of its vowels held, as if sung
+    held_hz: tuple[float, float] = (75.0, 850.0)
+    guest: float = 0.0  # of the speech: another voice takes over, quieter
+    guest_db: tuple[float, float] = (6.0, 35.0)  # by how much; the SNR is then the guest's
+    guest_begins: tuple[float, float] = (0.2, 0.6)  # as a share of the segment
+    muted: float = 0.0  # of the mixtures: a stretch of all sound turned down, half of it to nothing
+    muted_share: tuple[float, float] = (0.1, 0.6)  # of the segment, from its beginning or within
+    muted_db: tuple[float, float] = (20.0, 60.0)
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Recipe:
 _BAND = BandUNetConfig(bottleneck_channels=80)
 _LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
 _OCTAVE = (0.65, 2.0)  # with more, a model that hears nothing ahead keeps babies' cries and sirens
+_SELDOM = {"segment": 384 * 768, "held": 0.2, "guest": 0.2, "muted": 0.1, "speech_only": 0.1}
 
 RECIPES = {
     # On a GPU, begun by --init from weights made before with other widths. Which runs the published
@@ -81,6 +91,13 @@ RECIPES = {
         batch=64,
         learning_rate=3e-3,
         adversarial=0.4,
+    ),
+    # On a CPU, begun by --init from published weights, with them as --teacher of what is ordinary
+    "band-seldom": Recipe(
+        _BAND, MixtureConfig(speech_speed=_OCTAVE, **_SELDOM), batch=32, learning_rate=1.5e-3
+    ),
+    "band-live-seldom": Recipe(
+        _LIVE, MixtureConfig(speech_speed=_OCTAVE, **_SELDOM), batch=32, learning_rate=1.5e-3
     ),
     # Pictures of 2 s, as the method was described with: nothing but noise added, all at one speed
     "classic": Recipe(

@@ -7,7 +7,7 @@ work where the recordings are kept: on disk for a CPU (`training.store`), on a G
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,9 +20,11 @@ from denoiser.scan import KERNELS
 from training.config import MixtureConfig
 from training.drawing import Mixture, Sources, draw
 from training.resident import Resident
+from training.singing import sung
 from training.store import RESPONSE, SAMPLE_RATE, Excerpt, Store
 
 Recordings = Store | Resident
+FRAME = 768  # samples: 16 ms
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Material:
     in_room: Tensor  # (B,) bool
     rooms: Tensor  # (R, RESPONSE): the responses of the R rows in a room
     bandwidth_hz: Tensor  # (B,): of the speech
+    lift: Tensor  # (B, T), or (B, 1): what brings a quiet guest's voice to the level of the first
 
 
 def place(store: Store, sources: Sources, device: torch.device) -> Recordings:
@@ -52,8 +55,11 @@ def load(mixtures: Sequence[Mixture], recordings: Recordings, config: MixtureCon
     for (row, m), piece in zip(spoken, pieces, strict=True):
         if config.trim:
             piece = torch.from_numpy(librosa.effects.trim(piece.cpu().numpy())[0]).to(device)
+        if m.note:
+            piece = sung(piece, m.note, length, _seed(m, 2))
         start = int(m.place * (length - len(piece) + 1))
         speech[row, start : start + len(piece)] = piece
+    lift = _take_over(speech, mixtures, recordings) if config.guest else torch.ones(len(speech), 1)
     noises = [(row, *each) for row, m in enumerate(mixtures) for each in m.noises]
     played = _filled(recordings, [excerpt for _, excerpt, _ in noises], length)
     for (row, _, gain_db), wave in zip(noises, played, strict=True):
@@ -63,7 +69,29 @@ def load(mixtures: Sequence[Mixture], recordings: Recordings, config: MixtureCon
             noise[row] += synthetic_noise(m, length, device)
         if m.babble:
             noise[row] += unit(sum(_filled(recordings, m.babble, length)))
-    return Material(speech, noise, *_rooms(mixtures, recordings), _bandwidths(mixtures, recordings))
+    return Material(
+        speech,
+        noise,
+        *_rooms(mixtures, recordings),
+        _bandwidths(mixtures, recordings),
+        lift.to(device),
+    )
+
+
+def _take_over(speech: Tensor, mixtures: Sequence[Mixture], recordings: Recordings) -> Tensor:
+    """The guests' voices into speech (B, T), in place; returns their `lift` (B, T)."""
+    lift = torch.ones_like(speech)
+    guests = [(row, m.guest) for row, m in enumerate(mixtures) if m.guest]
+    pieces = recordings.play([guest.excerpt for _, guest in guests], speech.shape[1])
+    for (row, guest), piece in zip(guests, pieces, strict=True):
+        start = round(guest.begins * speech.shape[1] / FRAME) * FRAME
+        piece = _repeated(piece, speech.shape[1] - start)
+        levels = [float(active_rms(wave[None])) for wave in (speech[row, :start], piece)]
+        gain = levels[0] / levels[1] if all(levels) else 1.0  # or there is no gap to speak of
+        gap = 10 ** (guest.quieter_db / 20) if all(levels) else 1.0
+        speech[row, start:] = piece * (gain / gap)
+        lift[row, start:] = gap
+    return lift
 
 
 def _filled(recordings: Recordings, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
@@ -89,7 +117,8 @@ def _bandwidths(mixtures: Sequence[Mixture], recordings: Recordings) -> Tensor:
     """Of the speech as it is played (B,); all, where a mixture is limited further down."""
     whole, result = SAMPLE_RATE / 2, []
     for m in mixtures:
-        played = recordings.bandwidth(m.speech) if m.speech else whole
+        voices = [voice for voice in (m.speech, m.guest and m.guest.excerpt) if voice]
+        played = min((recordings.bandwidth(voice) for voice in voices), default=whole)
         result.append(played if played < m.band_limit_hz else whole)
     return torch.tensor(result, dtype=torch.float32, device=recordings.device)
 
@@ -102,13 +131,16 @@ def unit(waves: Tensor) -> Tensor:
 def synthetic_noise(mixture: Mixture, length: int, device) -> Tensor:
     """Coloured noise of a mixture, mean square 1, and hum at its level beside it, (length,)."""
     wave = torch.zeros(length, device=device)
-    seed = np.random.SeedSequence((*mixture.seed, 1)).generate_state(1)[0]
-    generator = torch.Generator(device).manual_seed(int(seed))
+    generator = torch.Generator(device).manual_seed(_seed(mixture, 1))
     if mixture.colour is not None:
         wave += unit(coloured_noise(mixture.colour, length, generator))
     if mixture.hum_hz:
         wave += unit(hum(mixture.hum_hz, length, generator)) * 10 ** (mixture.hum_db / 20)
     return wave
+
+
+def _seed(mixture: Mixture, purpose: int) -> int:
+    return int(np.random.SeedSequence((*mixture.seed, purpose)).generate_state(1)[0])
 
 
 def coloured_noise(exponent: float, length: int, generator: torch.Generator) -> Tensor:
@@ -132,14 +164,17 @@ def hum(fundamental_hz: float, length: int, generator: torch.Generator) -> Tenso
 
 
 def mix(material: Material, mixtures: Sequence[Mixture], config: MixtureConfig) -> tuple:
-    """-> noisy and clean (B, T), and bandwidth_hz (B,), on the material's device."""
+    """-> noisy and clean (B, T), bandwidth_hz (B,) and lift (B, T or 1), where the material is."""
     speech, clean, noise = captured(material, mixtures, config)
 
     def column(name: str) -> Tensor:
         values = [getattr(mixture, name) for mixture in mixtures]
         return torch.tensor(values, dtype=torch.float32, device=speech.device)[:, None]
 
-    level, noise_level = active_rms(speech), noise.square().mean(1, keepdim=True).sqrt()
+    level, noise_level = (
+        active_rms(speech * material.lift),
+        noise.square().mean(1, keepdim=True).sqrt(),
+    )
     gain = torch.where(level > 0, level, 1) * 10 ** (-column("snr_db") / 20)
     noise = noise * (gain / noise_level.clamp(min=1e-6))
     noisy = speech + noise
@@ -147,8 +182,12 @@ def mix(material: Material, mixtures: Sequence[Mixture], config: MixtureConfig) 
     gain = 10 ** (column("level_dbfs") / 20) / level.clamp(min=1e-6)
     gain = gain.minimum(0.99 / (noisy.abs().amax(1, keepdim=True) + 1e-9))  # as a recorder would
     threshold = noisy.abs().amax(1, keepdim=True) * column("clip") * gain
-    noisy = (noisy * gain).maximum(-threshold).minimum(threshold)
-    return noisy, clean * gain, material.bandwidth_hz
+    noisy, clean = (noisy * gain).maximum(-threshold).minimum(threshold), clean * gain
+    for row, muted in ((row, m.muted) for row, m in enumerate(mixtures) if m.muted):
+        stretch = slice(*(round(share * config.segment) for share in (muted.begins, muted.ends)))
+        noisy[row, stretch] *= muted.gain
+        clean[row, stretch] *= muted.gain
+    return noisy, clean, material.bandwidth_hz, material.lift
 
 
 def captured(
@@ -183,7 +222,7 @@ def captured(
 
 def active_frames(wave: Tensor) -> tuple[Tensor, Tensor]:
     """Power (B, N) of the 16 ms frames of (B, T), and which are within 35 dB of the loudest."""
-    power = wave.unflatten(1, (-1, 768)).square().mean(2)
+    power = wave.unflatten(1, (-1, FRAME)).square().mean(2)
     return power, power > power.amax(1, keepdim=True) * 10**-3.5
 
 
@@ -219,11 +258,16 @@ def batches(
     recordings: Recordings,
     seed: int,
     indices: Iterator[Sequence[int]],
+    taught: Callable[[Sequence[Mixture], Tensor, Tensor], Tensor] | None = None,
 ) -> Iterator[tuple]:
-    """Item indices of each batch -> (noisy, clean, bandwidth_hz), where the recordings are."""
+    """Item indices of each batch -> (noisy, clean, bandwidth_hz, lift), where the recordings are.
+
+    `taught` makes of mixtures, noisy and clean what is to be learnt instead of clean.
+    """
     for batch in indices:
         drawn = [draw(sources, config, seed, index) for index in batch]
-        yield mix(load(drawn, recordings, config), drawn, config)
+        noisy, clean, *rest = mix(load(drawn, recordings, config), drawn, config)
+        yield noisy, taught(drawn, noisy, clean) if taught else clean, *rest
 
 
 def ahead(batches: Iterator[tuple]) -> Iterator[tuple]:

@@ -7,14 +7,33 @@ workers change what is heard. `training.data` makes sound of it.
 import math
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from denoiser import audio
 from training.config import MixtureConfig
+from training.singing import Note, draw_note
 from training.store import SAMPLE_RATE, Excerpt
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A second voice that takes over from the first."""
+
+    excerpt: Excerpt
+    begins: float  # share of the segment
+    quieter_db: float  # than the first, both by their active parts
+
+
+@dataclass(frozen=True)
+class Muted:
+    """A stretch of the recording that was turned down: a gate, a pause, a muted microphone."""
+
+    begins: float  # share of the segment
+    ends: float
+    gain: float  # 0 for digital silence
 
 
 @dataclass(frozen=True)
@@ -28,13 +47,21 @@ class Mixture:
     colour: float | None  # exponent of coloured noise's power spectrum: 0 white, 2 brown
     hum_hz: float | None
     room: Path | None
-    snr_db: float
+    snr_db: float  # of the loudest voice
     level_dbfs: float
     tilts_db: tuple[float, float]  # of speech and noise, from 100 Hz to 10 kHz
     band_limit_hz: float
     clip: float  # threshold as a share of the peak; 1 leaves it alone
     place: float  # of speech shorter than the segment: the share of the silence before it
     hum_db: float  # level of the hum
+    note: Note | None = None  # the speech's loudest vowel held, in place of the speech
+    guest: Guest | None = None
+    muted: Muted | None = None
+
+    @property
+    def ordinary(self) -> bool:
+        """Whether this is a mixture as those before notes, guests and mutes were."""
+        return not (self.note or self.guest or self.muted)
 
 
 @dataclass(frozen=True)
@@ -116,7 +143,7 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
     voices = [excerpt(sources.clean, config.speech_speed) for _ in range(rng.integers(3, 7))]
     coloured = happens(config.coloured)
     rooms = sources.rooms
-    return Mixture(
+    mixture = Mixture(
         seed=(seed, index),
         speech=None if noise_only else excerpt(sources.clean, config.speech_speed),
         noises=() if speech_only or coloured else tuple(noises),
@@ -134,3 +161,22 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
         place=rng.random(),
         hum_db=rng.uniform(-10, 5),
     )
+    if mixture.speech and config.held and happens(config.held):
+        mixture = replace(mixture, note=draw_note(rng, *config.held_hz))
+    if mixture.speech and config.guest and happens(config.guest):
+        guest = Guest(
+            excerpt(sources.clean, config.speech_speed),
+            begins=rng.uniform(*config.guest_begins),
+            quieter_db=rng.uniform(*config.guest_db),
+        )
+        mixture = replace(mixture, guest=guest, snr_db=mixture.snr_db + guest.quieter_db)
+    if config.muted and happens(config.muted):
+        mixture = replace(mixture, muted=_draw_muted(rng, config))
+    return mixture
+
+
+def _draw_muted(rng: np.random.Generator, config: MixtureConfig) -> Muted:
+    share = rng.uniform(*config.muted_share)
+    begins = 0.0 if rng.random() < 0.5 else rng.uniform(0, 1 - share)
+    quieter_db = math.inf if rng.random() < 0.5 else rng.uniform(*config.muted_db)
+    return Muted(begins, begins + share, 10 ** (-quieter_db / 20))

@@ -49,7 +49,7 @@ def pairs(
     for index in range(TRIES * count):
         snr_db = SNRS_DB[number % len(SNRS_DB)]
         mixture = replace(drawing.draw(held_out, PLAIN, 0, index), snr_db=snr_db)
-        noisy, clean, _ = data.mix(data.load([mixture], store, PLAIN), [mixture], PLAIN)
+        noisy, clean, *_ = data.mix(data.load([mixture], store, PLAIN), [mixture], PLAIN)
         if data.active_frames(clean)[1].float().mean() < SPOKEN:
             continue
         number += 1

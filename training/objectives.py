@@ -1,4 +1,4 @@
-"""What each model is trained to do: objective(model, noisy, clean, bandwidth_hz) -> losses."""
+"""What each model is trained to do: objective(model, noisy, clean, ...) -> losses."""
 
 import torch
 import torchaudio
@@ -62,16 +62,18 @@ def band_objective(
     noisy: Tensor,
     clean: Tensor,
     bandwidth_hz: Tensor,
+    lift: Tensor,
     critic: Critic | None = None,
 ) -> dict:
     """Of the wave that leaves the model (consistency), not of the mask's product.
 
-    noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Three terms: the compressed
-    spectral error, PESQ's disturbance, and the distortion in dB, which holds on to what PESQ does
-    not hear: phase, the lowest frequencies, a colouring that stays. A critic's opinion is not in
-    their sum, but beside it as "adversarial", with its own loss as "critic".
+    noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Estimate and target are
+    multiplied by lift (B, T or 1), so that a quiet voice counts as much as a loud one. Three terms:
+    the compressed spectral error, PESQ's disturbance, and the distortion in dB, which holds on to
+    what PESQ does not hear: phase, the lowest frequencies, a colouring that stays. A critic's
+    opinion is not in their sum, but beside it as "adversarial", with its own loss as "critic".
     """
-    enhanced = model(noisy)
+    enhanced, clean = model(noisy) * lift, clean * lift
     past = clean.new_zeros(len(clean), model.config.hop_length)
     estimate, target = (model.stft.analyse(wave, past) for wave in (enhanced, clean))
     heard = audible_bins(estimate, bandwidth_hz, model.config.sample_rate)
@@ -132,7 +134,7 @@ def spectral_loss(model: BandUNet, estimate: Tensor, target: Tensor, heard: Tens
 
 
 def classic_objective(
-    model: ClassicUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor
+    model: ClassicUNet, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, lift: Tensor
 ) -> dict:
     """Binary cross-entropy of the painted and the clean log spectrogram, and their IoU.
 

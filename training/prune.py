@@ -213,7 +213,7 @@ def mixtures(sources: drawing.Sources, store: Store) -> Tensor:
     first = 8 * 10**6  # none that a run with this seed has heard
     rows = (range(first + n * BATCH, first + (n + 1) * BATCH) for n in range(BATCHES))
     batches = data.batches(sources, RECIPES["band"].mixture, store, SEED, rows)
-    return data.unit(torch.cat([noisy for noisy, _, _ in batches])) * LEVEL
+    return data.unit(torch.cat([noisy for noisy, *_ in batches])) * LEVEL
 
 
 def _listed(errors: list[float]) -> str:

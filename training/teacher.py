@@ -1,13 +1,15 @@
 """Another checkpoint's estimates as what is to be learnt, in place of the clean speech."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from denoiser import checkpoint
 from denoiser.unet import BandUNet
+from training.drawing import Mixture
 
 
 def load(folder: Path, device: torch.device) -> BandUNet:
@@ -22,12 +24,17 @@ def load(folder: Path, device: torch.device) -> BandUNet:
     return model
 
 
-def taught(batches: Iterator, teacher: BandUNet) -> Iterator:
-    """The same mixtures, and what the teacher makes of them in place of the clean speech.
+def targets(teacher: BandUNet, mixtures: Sequence[Mixture], noisy: Tensor, clean: Tensor) -> Tensor:
+    """What the teacher makes of noisy (B, T) in place of clean (B, T), where it heard such things.
 
-    Of those without speech, too: what the teacher leaves of noise its student leaves.
+    Of mixtures without speech, too: what it leaves of noise its student leaves. Held vowels, quiet
+    guests and muted stretches are learnt from the clean speech: a teacher that lost them cannot
+    teach them.
     """
-    for noisy, _, bandwidth_hz in batches:
+    rows = [row for row, mixture in enumerate(mixtures) if mixture.ordinary]
+    result = clean.clone()
+    if rows:
+        device = next(teacher.parameters()).device
         with torch.no_grad():
-            target = teacher(noisy)
-        yield noisy, target, bandwidth_hz
+            result[rows] = teacher(noisy[rows].to(device)).to(clean)
+    return result

@@ -9,9 +9,10 @@ import itertools
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ from training.progress import Progress, summary
 from training.resident import Resident
 from training.store import Store
 from training.teacher import load as load_teacher
-from training.teacher import taught
+from training.teacher import targets
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
@@ -52,7 +53,7 @@ def train(
 
     With `pairs` the same so many mixtures are heard again and again. A resumed run goes on towards
     the same end; one with `init` starts from the weights of that checkpoint that fit. With
-    `teacher` the target is what that checkpoint makes of the noisy speech. With `keep` the weights
+    `teacher` the target is what that checkpoint makes of ordinary mixtures. With `keep` the weights
     of each validation stay in `out`/step-N. Raises CheckpointError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
@@ -63,9 +64,8 @@ def train(
             f"The run has had {progress.minutes:.0f} minutes, {trainer.step} steps: ask for more."
         )
     store = Store(out.parent / "cache")
-    batches = _batches(trainer, sources[0], store, pairs, rank, world)
-    if teacher:
-        batches = taught(batches, load_teacher(teacher, device))
+    taught = partial(targets, load_teacher(teacher, device)) if teacher else None
+    batches = _batches(trainer, sources[0], store, pairs, rank, world, taught)
     progress.begun = time.monotonic()  # what comes before is no training
     if rank == 0:
         _announce(init, new, sources[0])
@@ -139,6 +139,7 @@ def _batches(
     pairs: int | None,
     rank: int,
     world: int,
+    taught: Callable | None,
 ) -> Iterator:
     """This rank's part of each batch, from the trainer's step on."""
     recipe, device = trainer.recipe, trainer.device
@@ -151,7 +152,7 @@ def _batches(
     if pairs:
         rows = ([index % pairs for index in row] for row in rows)
     recordings = data.place(store, sources, device)
-    batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
+    batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows, taught)
     if isinstance(recordings, Resident):
         return data.ahead(batches)
     return (tuple(tensor.to(device) for tensor in batch) for batch in batches)

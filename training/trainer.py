@@ -85,13 +85,15 @@ class Trainer:
             model.load_state_dict(model.state_dict() | fits)
         return [name for name in self.model.state_dict() if name not in fits]
 
-    def learn(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, rate: float) -> dict:
+    def learn(
+        self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, lift: Tensor, rate: float
+    ) -> dict:
         """One step on a batch, at `rate` times the recipe's learning rate; returns the losses."""
         self.prepare(rate)
-        return self._learn(noisy, clean, bandwidth_hz)
+        return self._learn(noisy, clean, bandwidth_hz, lift)
 
-    def _learned(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
-        losses = self.losses(noisy, clean, bandwidth_hz)
+    def _learned(self, *batch: Tensor) -> dict:
+        losses = self.losses(*batch)
         self.backward(losses)
         self.update()
         return {name: value.detach() for name, value in losses.items()}
@@ -109,11 +111,11 @@ class Trainer:
                         group["lr"] = rate
         self.share.fill_(max(1 - self.recipe.ema, 10 / (self.step + 10)))  # early on, a larger one
 
-    def losses(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor) -> dict:
+    def losses(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, lift: Tensor) -> dict:
         """What the model makes of a batch, and how far it is from what it should."""
         judged = {"critic": self.critic} if self.critic else {}
         with precision(self.device):
-            return self.objective(self.model, noisy, clean, bandwidth_hz, **judged)
+            return self.objective(self.model, noisy, clean, bandwidth_hz, lift, **judged)
 
     def backward(self, losses: dict) -> None:
         """Gradients of the model and of its critic."""
