@@ -19,7 +19,7 @@ PLAIN = MixtureConfig(
     segment=128 * 768, reverberant=0, tilt=0, band_limit=0, clip=0, speech_only=0, noise_only=0,
     babble=0, faster=0, hum=0,
 )  # fmt: skip
-NOTE = singing.Note((220.0,), 0.1, 5.0, 0.0, 0.0, 0.0, -40.0)
+NOTE = singing.Note((220.0,), 0.1, 5.0, 0.0, 0.0, 0.0, -40.0, looped=False)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +118,18 @@ def test_a_held_vowel_has_the_tone_and_the_timbre_it_should_have():
     assert singing.sung(torch.zeros(48000), NOTE, 48000, seed=1).abs().max() == 0
 
 
+def test_a_looped_vowel_goes_on_at_its_own_pitch_and_level():
+    buzz = 0.2 * (2 * math.pi * 130 * torch.arange(48000) / 48000).sin() ** 9
+    buzz[24000:] = 0
+    note = singing.sung(buzz, replace(NOTE, looped=True), 3 * 48000, seed=1)
+    middle = note[48000 : 2 * 48000]
+    level = 10 * math.log10(float(middle.square().mean() / buzz[:24000].square().mean()))
+    assert level == pytest.approx(0, abs=1)
+    power = torch.fft.rfft(middle * torch.hann_window(48000)).abs().square()
+    harmonics = sum(power[130 * h - 3 : 130 * h + 4].sum() for h in range(1, 60))
+    assert float(harmonics / power.sum()) > 0.9
+
+
 def test_tones_follow_one_another_and_waver_as_drawn():
     note = replace(NOTE, tones_hz=(200.0, 300.0), vibrato_cents=50.0)
     hz = singing._pitch(note, 4 * 48000, torch.Generator().manual_seed(0))
@@ -134,7 +146,7 @@ def test_held_vowels_sound_through_the_segment(sources, store):
         clean = sound(mixture, store, config)[1]
         begins = math.ceil(mixture.note.begins * 128)
         assert data.active_frames(clean)[1][0, begins + 4 : -4].float().mean() > 0.95
-        assert 75 <= mixture.note.tones_hz[0] <= 850
+        assert 60 <= mixture.note.tones_hz[0] <= 850
 
 
 def test_a_guest_whose_voice_is_lost_costs_as_much_as_a_loud_one():

@@ -40,7 +40,7 @@ class MixtureConfig:
     clip_share: tuple[float, float] = (0.2, 0.8)  # threshold as a share of the peak
     # Drawn after all else, and not at all where the share is 0: what was drawn before stays
     held: float = 0.0  # of the speech: one of its vowels held, as if sung
-    held_hz: tuple[float, float] = (75.0, 850.0)
+    held_hz: tuple[float, float] = (60.0, 850.0)
     guest: float = 0.0  # of the speech: another voice takes over, quieter
     guest_db: tuple[float, float] = (6.0, 35.0)  # by how much; the SNR is then the guest's
     guest_begins: tuple[float, float] = (0.2, 0.6)  # as a share of the segment

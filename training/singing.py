@@ -1,8 +1,8 @@
 """A vowel held, as if sung: the timbre of real speech on tones that its speaker never sang.
 
-Training speech is never sustained, and what is sustained in its noises is no voice. A source-filter
-model: pulses at the drawn tones through the spectral envelope of an excerpt's loudest vowel, which
-is passed through slowly or not at all.
+Training speech is never sustained, and what is sustained in its noises is no voice. Either pulses
+at the drawn tones go through the spectral envelope of an excerpt's loudest vowel, which is passed
+through slowly or not at all; or its pitch periods are repeated as they are, in grains.
 """
 
 import math
@@ -20,6 +20,8 @@ VOWEL_HZ = (150, 1500)  # where a vowel is loud
 HIGHEST_HZ = 20000  # harmonic
 SLUR_SECONDS = 0.08  # from one tone to the next
 FADE_SECONDS = 0.06
+GRAIN, GRAINS_SECONDS = 2048, 0.2  # samples of a grain, and what grains are taken from
+PITCH_HZ = (60, 500)  # of a speaker
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Note:
     drift_cents: float  # of a pitch that no one holds exactly
     pace: float  # at which the excerpt's sounds pass: 0 holds one
     breath_db: float  # of the noise beside the pulses
+    looped: bool  # the vowel's own periods instead of pulses: at the speaker's pitch
 
 
 def draw_note(rng: np.random.Generator, lowest_hz: float, highest_hz: float) -> Note:
@@ -47,6 +50,7 @@ def draw_note(rng: np.random.Generator, lowest_hz: float, highest_hz: float) -> 
         drift_cents=rng.uniform(2, 20),
         pace=rng.uniform(0.02, 0.3) if rng.random() < 0.5 else 0.0,
         breath_db=rng.uniform(-40, -15),
+        looped=rng.random() < 0.4,
     )
 
 
@@ -58,23 +62,58 @@ def sung(speech: Tensor, note: Note, length: int, seed: int) -> Tensor:
     wave = torch.zeros(length, device=speech.device)
     begin = round(note.begins * length)
     count = length - begin
-    if len(speech) < N_FFT or not speech.any():
+    if len(speech) < 4 * N_FFT or not speech.any():
         return wave
     generator = torch.Generator(speech.device).manual_seed(seed)
-    pulses = _pulses(_pitch(note, count, generator))
-    breath = torch.randn(count, generator=generator, device=speech.device)
-    source = _spectrum(pulses + breath * 10 ** (note.breath_db / 20))
-    sound = torch.istft(
-        source * _envelopes(speech, note.pace, source.shape[1]),
-        N_FFT,
-        HOP,
-        window=_window(speech.device),
-        length=count,
+    sound = (
+        _looped(speech, count, generator)
+        if note.looped
+        else _shaped(speech, note, count, generator)
     )
     fade = round(FADE_SECONDS * SAMPLE_RATE)
     ramp = torch.arange(count, device=speech.device)
     wave[begin:] = sound * (torch.minimum(ramp, count - ramp) / fade).clamp(0, 1)
     return wave
+
+
+def _shaped(speech: Tensor, note: Note, count: int, generator: torch.Generator) -> Tensor:
+    """Pulses on the note's tones, and breath, through the speech's envelope, (count,)."""
+    pulses = _pulses(_pitch(note, count, generator))
+    breath = torch.randn(count, generator=generator, device=speech.device)
+    source = _spectrum(pulses + breath * 10 ** (note.breath_db / 20))
+    shaped = source * _envelopes(speech, note.pace, source.shape[1])
+    return torch.istft(shaped, N_FFT, HOP, window=_window(speech.device), length=count)
+
+
+def _looped(speech: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Grains around the speech's loudest vowel, each at the place in its pitch period that is due.
+
+    By whole periods, which one is chance: nobody's are all alike. (count,)
+    """
+    size = min(round(GRAINS_SECONDS * SAMPLE_RATE), len(speech) - GRAIN)
+    power = _spectrum(speech).abs().square()
+    low, high = (round(hz * N_FFT / SAMPLE_RATE) for hz in VOWEL_HZ)
+    begin = int(power[low:high].sum(0).argmax()) * HOP - size // 2
+    begin = max(0, min(begin, len(speech) - GRAIN - size))
+    period = _period(speech[begin : begin + size])
+    places = torch.arange(0, count + GRAIN, GRAIN // 2, device=speech.device)
+    spare = max((size - period) // period, 1)
+    which = torch.randint(spare, (len(places),), generator=generator, device=speech.device)
+    starts = begin + which * period + places % period
+    grains = speech[starts[:, None] + torch.arange(GRAIN, device=speech.device)]
+    grains = grains * _window(speech.device)
+    sums = torch.zeros(len(places) + 1, GRAIN // 2, device=speech.device)
+    sums[:-1] += grains[:, : GRAIN // 2]
+    sums[1:] += grains[:, GRAIN // 2 :]
+    return sums.flatten()[GRAIN // 2 :][:count]
+
+
+def _period(vowel: Tensor) -> int:
+    """Pitch period in samples: where the autocorrelation is highest."""
+    spectrum = torch.fft.rfft(vowel - vowel.mean(), 2 * len(vowel)).abs().square()
+    shortest, longest = (SAMPLE_RATE // hz for hz in PITCH_HZ[::-1])
+    likeness = torch.fft.irfft(spectrum)[: len(vowel)]
+    return shortest + int(likeness[shortest : longest + 1].argmax())
 
 
 def _pitch(note: Note, count: int, generator: torch.Generator) -> Tensor:
