@@ -52,25 +52,24 @@ def remix(
     audio.write_fitting(mixtures, source, target, subtype, notify, carried)
 
 
-def preview(source, estimate, target) -> dict[str, list[float]]:
+def preview(source, estimate, target, *, peak: float) -> dict[str, list[float]]:
     """Both in one 16 bit .flac, side by side as channels, so that a player cannot lose their sync.
 
     Mono gives two channels: noisy, estimate; more channels four: noisy left and right, estimate
-    left and right (surround sound is mixed to stereo). What goes above full scale is turned down,
-    both sides alike. Returns the outlines of the two waveforms, "before" and "after": the peaks of
-    at most OUTLINE_COLUMNS equal stretches.
+    left and right (surround sound is mixed to stereo). `peak` is the largest magnitude in either:
+    what goes above full scale is turned down, both sides alike. Returns the outlines of the two
+    waveforms, "before" and "after": the peaks of at most OUTLINE_COLUMNS equal stretches.
     """
     about, outline = audio.info(source), Outline(audio.info(source).sample_rate)
-    for noisy, clean in pairs(source, estimate):
-        outline.add(noisy, clean)
     layout = "mono" if about.channels == 1 else "stereo"
     sides = 1 if about.channels == 1 else 2
-    largest = outline.largest() * np.abs(conversion(about.layout, layout)).sum(axis=1).max()
+    largest = peak * np.abs(conversion(about.layout, layout)).sum(axis=1).max()
     gain = np.float32(PREVIEW_PEAK / largest if largest > 1 else 1)
     rate = min(about.sample_rate, PREVIEW_RATE)
     resampler = audio.Resampler(about.sample_rate, rate, 2 * sides)
     with audio.Writer(target, rate, 2 * sides) as writer:
         for pair in pairs(source, estimate):
+            outline.add(*pair)
             both = [gain * convert(wave, about.layout, layout) for wave in pair]
             writer.write(resampler.push(np.concatenate(both)))
         writer.write(resampler.push(np.zeros((2 * sides, 0), np.float32), last=True))
@@ -88,9 +87,6 @@ class Outline:
         starts = np.arange(0, noisy.shape[1], self.size)
         loudest = [np.abs(wave).max(axis=0) for wave in (noisy, clean)]
         self.peaks.append(np.maximum.reduceat(loudest, starts, axis=1))
-
-    def largest(self) -> float:
-        return max(float(peaks.max()) for peaks in self.peaks)
 
     def columns(self) -> dict[str, list[float]]:
         peaks = np.concatenate(self.peaks, axis=1)

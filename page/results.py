@@ -49,8 +49,10 @@ def player(result: Result, percent: float, request: gr.Request | None) -> dict:
     from denoiser import remix
 
     path = Path(result.estimate).with_name("preview.flac")
-    outlines = remix.preview(result.recording, result.estimate, path)
     numbers = measured(result, 1.0)
+    peak_dbfs = max(numbers[side]["peak_dbfs"] for side in ("before", "after"))
+    peak = 10 ** (peak_dbfs / 20)
+    outlines = remix.preview(result.recording, result.estimate, path, peak=peak)
     quieter = numbers["before"]["loudness_lufs"] - numbers["after"]["loudness_lufs"]
     return {
         "path": str(path),

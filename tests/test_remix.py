@@ -50,7 +50,7 @@ def test_what_is_removed_and_what_is_kept_are_the_recording(files, tmp_path):
 
 def test_the_preview_holds_both_side_by_side(files, tmp_path):
     source, estimate, noisy = files
-    preview(source, estimate, tmp_path / "preview.flac")
+    preview(source, estimate, tmp_path / "preview.flac", peak=1.0)
     both, rate = audio.read(tmp_path / "preview.flac")
     clean = audio.read(estimate)[0]
     if len(noisy) > 2:
@@ -61,7 +61,7 @@ def test_the_preview_holds_both_side_by_side(files, tmp_path):
 
 def test_the_outline_of_the_preview_is_the_peaks(files, tmp_path):
     source, estimate, noisy = files
-    outlines = preview(source, estimate, tmp_path / "preview.flac")
+    outlines = preview(source, estimate, tmp_path / "preview.flac", peak=1.0)
     assert len(outlines["before"]) == len(outlines["after"]) == 600
     assert max(outlines["before"]) == pytest.approx(np.abs(noisy).max(), abs=1e-4)
     loud = np.array(outlines["after"]) > 0.4  # the tone sounds in half of the time
@@ -110,7 +110,7 @@ def test_the_preview_of_a_studio_recording_is_what_browsers_play(tmp_path):
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 96000)).astype(np.float32)
     for name in ("talk.wav", "estimate.wav"):
         audio.write(tmp_path / name, wave, 96000, "FLOAT")
-    preview(tmp_path / "talk.wav", tmp_path / "estimate.wav", tmp_path / "preview.flac")
+    preview(tmp_path / "talk.wav", tmp_path / "estimate.wav", tmp_path / "preview.flac", peak=1.0)
     both, rate = audio.read(tmp_path / "preview.flac")
     assert (rate, both.shape) == (48000, (2, 48000))
 
@@ -186,3 +186,14 @@ def test_report_says_when_nothing_or_all_was_removed(files, kept, start):
     source, estimate, noisy = files
     audio.write(estimate, kept * noisy, RATE, "FLOAT")
     assert report(source, estimate)["remark"].startswith(start)
+
+
+def test_the_preview_of_what_is_above_full_scale_has_no_flat_tops(tmp_path):
+    wave = 4 * speechlike(1.0, 2)
+    for name in ("talk.wav", "estimate.wav"):
+        audio.write(tmp_path / name, wave, RATE, "FLOAT")
+    peak = float(np.abs(wave).max())
+    preview(tmp_path / "talk.wav", tmp_path / "estimate.wav", tmp_path / "p.flac", peak=peak)
+    both = audio.read(tmp_path / "p.flac")[0]
+    assert np.abs(both).max() == pytest.approx(0.9, abs=1e-3)
+    assert np.abs(both - 0.9 / peak * np.concatenate((wave, wave))).max() < 2**-14

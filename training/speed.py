@@ -104,7 +104,7 @@ def hour_of_stereo(model, minutes: float = 60.0) -> float:
                 writer.write(block.astype(np.float32))
         for _ in denoise_file(model, source, estimate, subtype="FLOAT"):
             pass
-        remix.preview(source, estimate, Path(folder, "preview.flac"))
+        remix.preview(source, estimate, Path(folder, "preview.flac"), peak=1.0)
         remix.remix(source, estimate, target, strength=0.8)
         report.report(source, estimate, strength=0.8)
         plot.compare_files(source, target)
