@@ -50,7 +50,7 @@ def test_what_is_removed_and_what_is_kept_are_the_recording(files, tmp_path):
 
 def test_the_preview_holds_both_side_by_side(files, tmp_path):
     source, estimate, noisy = files
-    preview(source, estimate, tmp_path / "preview.flac", peak=1.0)
+    preview(source, estimate, tmp_path / "preview.flac", peak=0.5)
     both, rate = audio.read(tmp_path / "preview.flac")
     clean = audio.read(estimate)[0]
     if len(noisy) > 2:
@@ -110,7 +110,7 @@ def test_the_preview_of_a_studio_recording_is_what_browsers_play(tmp_path):
     wave = 0.1 * np.random.default_rng(0).standard_normal((1, 96000)).astype(np.float32)
     for name in ("talk.wav", "estimate.wav"):
         audio.write(tmp_path / name, wave, 96000, "FLOAT")
-    preview(tmp_path / "talk.wav", tmp_path / "estimate.wav", tmp_path / "preview.flac", peak=1.0)
+    preview(tmp_path / "talk.wav", tmp_path / "estimate.wav", tmp_path / "preview.flac", peak=0.5)
     both, rate = audio.read(tmp_path / "preview.flac")
     assert (rate, both.shape) == (48000, (2, 48000))
 
