@@ -58,12 +58,17 @@ def _sweep(cache: Path) -> None:
 
 
 def warm_up(model) -> None:
-    """What the first visitor would wait for: librosa, matplotlib and the model's first call."""
+    """What the first visitor would wait for: libraries, the model's first call, the decoder."""
     import numpy as np
 
-    from denoiser import denoise, plot
+    from denoiser import denoise, levels, plot
+    from denoiser.audio import sandbox
 
+    sandbox.start()
     second = np.zeros(48000, np.float32)
+    meter = levels.Meter(48000, "mono")
+    meter.add(second[None])
+    meter.summary()
     denoise(model, second[None], 48000)
     for figure in plot.compare({"": second}, 48000):
         figure.savefig(os.devnull, format="png")

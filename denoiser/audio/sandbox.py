@@ -101,23 +101,37 @@ def _called(request: dict):
         yield file
 
 
+def start() -> None:
+    """Start the template, so that the first file need not wait for it."""
+    if hasattr(os, "fork"):
+        with _lock:
+            _line()
+
+
+def _line() -> socket.socket:
+    """The line to the template, which is started where there is none."""
+    global _template
+    if _template is None or _template[0] != os.getpid():  # a fork has a line of its own
+        _template = os.getpid(), _started()
+    return _template[1]
+
+
 def _send(*files: int) -> None:
-    """Hand a child's ends of its pipes to the template, which is started where there is none."""
+    """Hand a child's ends of its pipes to the template."""
     global _template
     with _lock:
         for _ in range(2):
-            if _template is None or _template[0] != os.getpid():  # a fork has a line of its own
-                _template = os.getpid(), _start()
             try:
-                socket.send_fds(_template[1], [b"."], files)
+                socket.send_fds(_line(), [b"."], files)
                 return
             except OSError:  # somebody ended it
-                _template[1].close()
+                if _template:
+                    _template[1].close()
                 _template = None
     raise AudioError("No process can be started to read files with: is there memory left?")
 
 
-def _start() -> socket.socket:
+def _started() -> socket.socket:
     """The line to a new template, which ends when the line is closed."""
     ours, theirs = socket.socketpair()
     with theirs:
