@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -274,7 +275,8 @@ def main(argv: list[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     checks = {"read": read, "written": denoised, "film": film, "/denoise": Endpoint()}
     table = {name: collections.Counter() for name in checks}
-    with tempfile.TemporaryDirectory() as folder:
+    # Ctrl+C ends it with the table of what was tried
+    with tempfile.TemporaryDirectory() as folder, suppress(KeyboardInterrupt):
         folder = Path(folder)
         (folder / "seeds").mkdir()
         numbers = range(options.first, options.first + options.count)
