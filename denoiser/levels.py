@@ -13,13 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from denoiser import audio
-from denoiser.audio.layouts import Downmix, loudness_weights
+from denoiser.audio.layouts import SILENT_CHANNEL_DB, Downmix, loudness_weights
 
 FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
 AUDIBLE_HZ = (20.0, 20_000.0)
 STRETCH_SECONDS = 0.4  # of BS.1770's gate
 FRAME_SECONDS = 0.02
-FRAMES = round(STRETCH_SECONDS / FRAME_SECONDS)
 CLICK_FRAMES = 2  # of a stretch that a click may fill
 SLAM_STRETCHES, SLAM_FRAMES = 2, 25  # of a recording that a slammed door may fill
 RARE_DB = 6.0  # that such a thing is above the rest
@@ -28,7 +27,6 @@ GATE_DB = -10.0  # below the mean of all stretches: pauses
 SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
 ABSURD_BLOCKS = 8  # of a loudness, 0.1 s each, that a broken sample or a slam may fill
 ABSURD_DB = 20.0  # that such a thing is above the next loudest
-SILENT_CHANNEL_DB = -50.0  # below the loudest one
 SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
 
 
@@ -52,7 +50,7 @@ def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
         peak = max(peak, float(np.abs(stretch).max()))
         offsets.append(stretch.mean(axis=1, dtype=np.float64))
         wave = audible(stretch, sample_rate)
-        powers.append(_power(frame_powers(wave)))
+        powers.append(_power(frame_powers(wave, sample_rate)))
         covariances.append(wave @ wave.T / wave.shape[1])
     if not samples:
         raise ValueError("expected at least one sample")
@@ -97,11 +95,14 @@ def audible(wave: np.ndarray, sample_rate: int) -> np.ndarray:
     return np.fft.irfft(spectrum, wave.shape[1], axis=1)
 
 
-def frame_powers(wave: np.ndarray) -> np.ndarray:
-    """Mean squares `(channels, FRAMES)` of equal parts of a stretch; fewer of a short one."""
-    count = min(FRAMES, wave.shape[1])
-    size = wave.shape[1] // count
-    return np.square(wave[:, : count * size]).reshape(len(wave), count, size).mean(axis=2)
+def frame_powers(wave: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Mean squares `(channels, n)` of FRAME_SECONDS each; what is left over does not count.
+
+    A wave that is shorter than that is one frame.
+    """
+    size = min(max(1, round(FRAME_SECONDS * sample_rate)), wave.shape[1])
+    wave = wave[:, : wave.shape[1] // size * size]
+    return np.square(wave).reshape(len(wave), -1, size).mean(axis=2)
 
 
 def usual(powers: np.ndarray, few: int, above_db: float) -> np.ndarray:
@@ -158,17 +159,11 @@ class Meter:
         from scipy.signal import lfilter
 
         wave = audible(stretch, self.sample_rate)
-        self.powers.append(self._frames(wave))
+        self.powers.append(frame_powers(wave, self.sample_rate))
         for n, each in enumerate(self.filters):
             wave, self.states[n] = lfilter(each.b, each.a, wave, axis=1, zi=self.states[n])
             wave = wave * each.passband_gain
-        self.weighted.append(self._frames(wave))
-
-    def _frames(self, wave: np.ndarray) -> np.ndarray:
-        """Mean squares (channels, n) of 20 ms each; what is left of one does not count."""
-        size = max(1, round(FRAME_SECONDS * self.sample_rate))
-        wave = wave[:, : wave.shape[1] // size * size]
-        return np.square(wave).reshape(len(wave), -1, size).mean(axis=2)
+        self.weighted.append(frame_powers(wave, self.sample_rate))
 
     def summary(self) -> dict[str, float]:
         """noise_floor_db and snr_db (as in the pauses), loudness_lufs, peak_dbfs."""

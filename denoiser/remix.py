@@ -12,6 +12,7 @@ import numpy as np
 
 from denoiser import audio, levels
 from denoiser.audio import tags
+from denoiser.audio.encode import FULLEST
 from denoiser.audio.layouts import conversion, convert
 from denoiser.offline import mixed
 
@@ -19,7 +20,6 @@ PREVIEW_RATE = 48000  # Hz, at most: what browsers play
 PREVIEW_PEAK = 0.9  # of what is turned down: resampling may add to it
 OUTLINE_SECONDS = 0.01
 OUTLINE_COLUMNS = 600
-FULLEST = 0.98  # peak of a mixture that would be clipped otherwise
 
 
 def remix(
@@ -140,20 +140,27 @@ def add_noise(speech, noise, target, *, snr_db: float) -> None:
     snr_db compares the active parts of both (see `levels`). A mixture that would be clipped is
     turned down as a whole.
     """
-    about = audio.info(speech)
-    voice, disturbance = (
-        levels.survey(audio.blocks(path), audio.info(path).sample_rate) for path in (speech, noise)
-    )
+    about, downmix = audio.info(speech), levels.downmix_of(noise)
+    noise_rate = audio.info(noise).sample_rate
+    voice = levels.survey(audio.blocks(speech), about.sample_rate)
+    disturbance = levels.survey(map(downmix, audio.blocks(noise)), noise_rate)
     if not voice.power or not disturbance.power:
         quiet = noise if voice.power else speech
         raise audio.AudioError(f"{Path(quiet).name} holds only silence: choose another.")
     gain = np.float32(np.sqrt(voice.power / disturbance.power) * 10 ** (-snr_db / 20))
 
+    def noises() -> Iterator[np.ndarray]:
+        """The noise as one channel without its constant part, (1, n), again and again."""
+        resampler = audio.Resampler(noise_rate, about.sample_rate, 1)
+        while True:
+            for wave in audio.blocks(noise):
+                yield resampler.push(downmix(wave) - disturbance.offset)
+
     def mixture() -> Iterator[np.ndarray]:
-        noises, held = _endless(noise, about.sample_rate), np.zeros((1, 0), np.float32)
+        endless, held = noises(), np.zeros((1, 0), np.float32)
         for wave in audio.blocks(speech):
             while held.shape[1] < wave.shape[1]:
-                held = np.concatenate((held, next(noises)), axis=1)
+                held = np.concatenate((held, next(endless)), axis=1)
             yield wave + gain * held[:, : wave.shape[1]]
             held = held[:, wave.shape[1] :]
 
@@ -164,13 +171,3 @@ def add_noise(speech, noise, target, *, snr_db: float) -> None:
     ) as writer:
         for wave in mixture():
             writer.write(fits * wave)
-
-
-def _endless(path, sample_rate: int) -> Iterator[np.ndarray]:
-    """A file as one channel without its constant part, (1, n) at another rate, again and again."""
-    downmix, rate = levels.downmix_of(path), audio.info(path).sample_rate
-    offset = downmix(levels.survey(audio.blocks(path), rate).offset)
-    resampler = audio.Resampler(rate, sample_rate, 1)
-    while True:
-        for wave in audio.blocks(path):
-            yield resampler.push(downmix(wave) - offset)

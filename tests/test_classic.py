@@ -112,7 +112,8 @@ def test_one_batch_is_learnt_by_heart():
     t = torch.arange(48 * 768) / 48000
     clean = 0.1 * torch.sin(2 * torch.pi * 400 * t) * (torch.sin(2 * torch.pi * 4 * t) > 0)
     clean = clean.repeat(2, 1)
-    batch = clean + 0.02 * torch.randn_like(clean), clean, torch.full((2,), 24000.0)
+    noisy = clean + 0.02 * torch.randn_like(clean)
+    batch = noisy, clean, torch.full((2,), 24000.0), torch.ones(2, 1)
     trainer = Trainer(replace(RECIPES["classic"], warmup_steps=10), torch.device("cpu"))
     ious = [float(trainer.learn(*batch, 1.0)["iou"]) for _ in range(60)]
     assert ious[0] < 0.2

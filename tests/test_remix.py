@@ -5,6 +5,7 @@ import pytest
 
 from denoiser import audio, metrics
 from denoiser.audio.layouts import convert
+from denoiser.levels import survey
 from denoiser.remix import add_noise, preview, remix, to_mono
 from denoiser.report import report
 
@@ -197,3 +198,15 @@ def test_the_preview_of_what_is_above_full_scale_has_no_flat_tops(tmp_path):
     both = audio.read(tmp_path / "p.flac")[0]
     assert np.abs(both).max() == pytest.approx(0.9, abs=1e-3)
     assert np.abs(both - 0.9 / peak * np.concatenate((wave, wave))).max() < 2**-14
+
+
+def test_a_noise_of_unrelated_channels_has_the_level_that_is_asked_for(tmp_path):
+    """Mixed to one they are 3 dB quieter; that is what is compared."""
+    speech = 0.2 * speechlike(4.0)
+    hiss = 0.1 * np.random.default_rng(0).standard_normal((2, 4 * RATE)).astype(np.float32)
+    audio.write(tmp_path / "speech.wav", speech, RATE, "FLOAT")
+    audio.write(tmp_path / "hiss.wav", hiss, RATE, "FLOAT")
+    add_noise(*(tmp_path / f"{name}.wav" for name in ("speech", "hiss", "mix")), snr_db=10)
+    added = audio.read(tmp_path / "mix.wav")[0] - speech
+    power = survey([speech], RATE).power
+    assert 10 * np.log10(power / np.square(added).mean()) == pytest.approx(10, abs=1)

@@ -13,6 +13,7 @@ import numpy as np
 
 # What that many channels are taken for where a file does not say
 LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]
+SILENT_CHANNEL_DB = -50.0  # below the loudest one: the hum and hiss of an empty track
 MINUS_3_DB = 10 ** (-3 / 20)
 # Speaker -> gain on the left and on the right, after ITU-R BS.775: centre and surrounds at -3 dB,
 # nothing of the low-frequency effects. Speakers at the left that are not listed: (-3 dB, 0).
@@ -113,12 +114,11 @@ class Downmix:
     `remark` is the sentence that says so; otherwise it is None.
     """
 
-    SILENT_DB = -50.0  # below the loudest channel: the hum and hiss of an empty track
     CANCELLED_DB = -3.0  # below the sum of unrelated channels: two are correlated by -0.5
 
     def __init__(self, layout: str, covariance: np.ndarray):
         powers = np.maximum(np.diag(covariance), 0)
-        audible = powers > powers.max(initial=0) * 10 ** (self.SILENT_DB / 10)
+        audible = powers > powers.max(initial=0) * 10 ** (SILENT_CHANNEL_DB / 10)
         gains = mono_gains(layout) * audible
         if not gains.any():  # silence, or nothing but low-frequency effects
             gains = np.where(audible, 1.0, 0.0) if audible.any() else np.ones(len(powers))

@@ -3,7 +3,6 @@
 import heapq
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
@@ -16,6 +15,7 @@ from denoiser import audio
 from denoiser.audio import carried, pictures, sandbox, timing
 from denoiser.audio.encode import LOUDEST
 from denoiser.audio.speakers import Placement
+from denoiser.files import replacing
 
 BIT_RATE = 96_000  # of sound, a channel and second
 AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # it knows lower ones, in frames of up to 128 ms
@@ -50,16 +50,13 @@ def replace_sound(source, sound, target, notify: audio.Notify | None = None) -> 
     sentence; the target is whole or not there.
     """
     target = Path(target)
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-    files = (os.path.abspath(path) for path in (sound, target, temporary))
     try:
-        for _ in sandbox.run(_replaced, source, *files, notify=notify):
-            pass
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            files = (os.path.abspath(path) for path in (sound, target, temporary))
+            for _ in sandbox.run(_replaced, source, *files, notify=notify):
+                pass
     except OSError as error:
         raise _not_written(target, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _replaced(source: Path, sound: str, target: str, temporary: str, notify) -> Iterator[None]:
