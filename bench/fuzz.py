@@ -254,7 +254,7 @@ def outcome(check: Callable[[Path], None], path: Path, faults: Faults) -> str:
         result = "read"
     except audio.AudioError as error:
         _check(str(error))
-        result = "crash" if "stops its decoder" in str(error) else "refused"
+        result = "crash" if "crashes its decoder" in str(error) else "refused"
     except Exception as error:
         faults.texts.append(repr(error))
     if faults.texts:

@@ -69,8 +69,7 @@ def test_a_wav_that_goes_above_full_scale_becomes_one_of_floats(tmp_path, subtyp
     error = np.abs(audio.read(tmp_path / "x.wav")[0] - np.concatenate(pieces, axis=1))
     assert error.max() <= 0.5 / STEPS[subtype]
     assert said == [
-        "x.wav goes 3.5 dB above full scale: it is written as 32 bit float, so that nothing is "
-        "clipped."
+        "x.wav peaks 3.5 dB above full scale and is written as 32-bit float to avoid clipping."
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
 
@@ -85,8 +84,7 @@ def test_what_cannot_go_above_full_scale_is_turned_down_as_a_whole(tmp_path, end
     assert np.abs(back).max() == pytest.approx(0.98, abs=0.01)
     assert level_of(back[1], 48_000, 440) == pytest.approx(0.98, abs=0.01)
     assert said == [
-        f"x{ending} is turned down by 6.2 dB, as it would go above full scale: take .wav to keep "
-        "the level."
+        f"x{ending} was lowered by 6.2 dB to avoid clipping: choose WAV to keep the level."
     ]
 
 

@@ -127,7 +127,7 @@ def test_damage_is_said_in_one_sentence_at_the_end(tmp_path):
     for name in ("whole.flac", "half.flac", "hole.flac", "whole.wav", "half.wav", "careless.wav"):
         for _ in audio.blocks(tmp_path / name, notify=said.append):
             pass
-    rest = "s are missing, what could be read of it is kept."
+    rest = "s are missing; the rest is kept."
     assert said == [
         f"half.flac is damaged or cut off: 5.3 of 10.0 {rest}",
         f"hole.flac is damaged or cut off: 0.1 of 10.0 {rest}",

@@ -129,8 +129,7 @@ def test_damage_is_said_of_a_recording_that_becomes_mono(tmp_path):
     (tmp_path / "half.flac").write_bytes((tmp_path / "whole.flac").read_bytes()[:-9000])
     said = []
     to_mono(tmp_path / "half.flac", tmp_path / "mono.wav", notify=said.append)
-    sentence = "half.flac is damaged or cut off: 1.6 of 3.0 s are missing, what could be read of "
-    assert said == [f"{sentence}it is kept."]
+    assert said == ["half.flac is damaged or cut off: 1.6 of 3.0 s are missing; the rest is kept."]
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ END = ": choose another file, or export it as WAV or MP3."
 
 @pytest.mark.parametrize(
     ("function", "sentence"),
-    [(crash, f"talk.wav is damaged in a way that stops its decoder{END}"),
-     (stumble, f"talk.wav is damaged in a way that stops its decoder{END}"),
+    [(crash, f"talk.wav crashes its decoder{END}"),
+     (stumble, f"talk.wav crashes its decoder{END}"),
      (loop, f"talk.wav takes too long to decode{END}"),
      (devour, f"talk.wav needs too much memory to decode{END}"),
      (refuse, "talk.wav is refused: \udcff.")],

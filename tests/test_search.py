@@ -105,7 +105,7 @@ def test_a_file_that_ends_its_decoder_costs_only_itself(tmp_path, mp3, monkeypat
     def dying(function, *places):
         for place, answer in zip(places, run(function, *places), strict=True):
             if place.endswith("1"):
-                raise audio.AudioError("1 is damaged in a way that stops its decoder.")
+                raise audio.AudioError("1 crashes its decoder.")
             yield answer
 
     monkeypatch.setattr(sandbox, "run", dying)

@@ -47,8 +47,8 @@ class Damage:
         lost = ""
         if self.missing >= MISSING_SECONDS:
             of = f" of {self.claimed:.1f}" if self.claimed >= self.missing else ""
-            lost = f"{max(self.missing, 0.1):.1f}{of} s are missing, "
-        return f"{name} is damaged or cut off: {lost}what could be read of it is kept."
+            lost = f"{max(self.missing, 0.1):.1f}{of} s are missing; "
+        return f"{name} is damaged or cut off: {lost}the rest is kept."
 
 
 def cut_off_seconds(path: Path) -> float:

@@ -67,8 +67,8 @@ def write_fitting(
             gain = np.float32(FULLEST / peak)
             if notify:
                 notify(
-                    f"{Path(target).name} is turned down by {-20 * np.log10(gain):.1f} dB, as it "
-                    "would go above full scale: take .wav to keep the level."
+                    f"{Path(target).name} was lowered by {-20 * np.log10(gain):.1f} dB to avoid "
+                    "clipping: choose WAV to keep the level."
                 )
     with Writer(
         target,
@@ -189,8 +189,8 @@ class Writer:
             integers.unlink()
         if self._notify:
             self._notify(
-                f"{self.path.name} goes {20 * np.log10(peak):.1f} dB above full scale: it is "
-                "written as 32 bit float, so that nothing is clipped."
+                f"{self.path.name} peaks {20 * np.log10(peak):.1f} dB above full scale and is "
+                "written as 32-bit float to avoid clipping."
             )
 
     def _encode(self, wave: np.ndarray) -> None:

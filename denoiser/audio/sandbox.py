@@ -69,7 +69,7 @@ def run(function: Callable, path, *arguments, notify: Callable[[str], None] | No
                 yield value
                 since = time.monotonic()
     stalled = time.monotonic() - since > 0.9 * STALLED_SECONDS
-    why = "takes too long to decode" if stalled else "is damaged in a way that stops its decoder"
+    why = "takes too long to decode" if stalled else "crashes its decoder"
     raise AudioError(f"{Path(path).name} {why}: choose another file, or export it as WAV or MP3.")
 
 
@@ -128,7 +128,9 @@ def _send(*files: int) -> None:
                 if _template:
                     _template[1].close()
                 _template = None
-    raise AudioError("No process can be started to read files with: is there memory left?")
+    raise AudioError(
+        "The process that decodes files cannot be started: free some memory and try again."
+    )
 
 
 def _started() -> socket.socket:
