@@ -46,7 +46,7 @@ samples: .venv/test.stamp
 		samples/denoised/air_conditioner_denoised.wav -o images
 	$(BIN)/python -m denoiser denoise samples/noisy/rain.flac -o samples/classic --force \
 		--model checkpoints/classic
-	$(BIN)/python -c 'from denoiser.remix import remix; remix("samples/noisy/rain.flac", \
+	$(BIN)/python -c 'from denoiser.mixing import remix; remix("samples/noisy/rain.flac", \
 		"samples/clean/rain.flac", "samples/classic/rain_noise.wav", removed=True)'
 	$(BIN)/python -m denoiser plot samples/clean/rain.flac samples/noisy/rain.flac \
 		samples/classic/rain_denoised.wav -o images/classic

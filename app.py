@@ -20,12 +20,18 @@ spaces = None
 if os.environ.get("SPACES_ZERO_GPU"):  # a Space whose GPU is lent to one call at a time
     import spaces  # before torch, which it changes
 
-from page import handlers, incoming, models, results, server  # noqa: E402
-from page.entry import entry  # noqa: E402
-from page.program import program  # noqa: E402
+from page import (  # noqa: E402
+    handlers,
+    incoming,
+    registry,
+    results,
+    server,
+)
+from page.i18n import text  # noqa: E402
+from page.layout import entry  # noqa: E402
 from page.server import PRIVATE  # noqa: E402
+from page.snippet import program  # noqa: E402
 from page.uploads import AnyFiles, Recording  # noqa: E402
-from page.words import text  # noqa: E402
 
 PARTS = Path(__file__).parent / "page"
 QUEUE_PLACES = 32
@@ -63,7 +69,7 @@ class Exit(NamedTuple):
     download: gr.DownloadButton
 
 
-def build(shelf: models.Shelf, notice: str | None = None) -> gr.Blocks:
+def build(shelf: registry.Shelf, notice: str | None = None) -> gr.Blocks:
     """The page around loaded models, which all visitors share and nobody changes."""
     first = shelf.get()
     borrowed = server.on_borrowed_gpu(first.model, spaces) if spaces else None
@@ -84,7 +90,7 @@ def build(shelf: models.Shelf, notice: str | None = None) -> gr.Blocks:
     return page.queue(max_size=QUEUE_PLACES)
 
 
-def _one(page: gr.Blocks, shelf: models.Shelf, denoise) -> None:
+def _one(page: gr.Blocks, shelf: registry.Shelf, denoise) -> None:
     """One recording: from the entry to the result, and what happens when."""
     recording = entry()
     settings, run, stop = _settings(shelf, text("denoise"))
@@ -139,7 +145,7 @@ def _present(running, result: gr.State, settings: Settings, panel: gr.Column, le
     gr.on([for_pictures.click, leave.dnsmos.input], *judge, **LATEST)
 
 
-def _settings(shelf: models.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button]:
+def _settings(shelf: registry.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button]:
     """Strength, Run and Stop; the rest folded away."""
     with gr.Row(elem_classes="run"):
         strength = gr.Slider(
@@ -155,7 +161,7 @@ def _settings(shelf: models.Shelf, verb) -> tuple[Settings, gr.Button, gr.Button
             label=text("model"),
             info=text("model.info"),
         )
-        devices = models.devices() if not spaces else ["auto", "cpu"]  # a GPU is lent, not chosen
+        devices = registry.devices() if not spaces else ["auto", "cpu"]  # a GPU is lent, not chosen
         device = gr.Dropdown(
             devices, value="auto", label=text("device"), visible=len(devices) > 2, min_width=120
         )
@@ -200,7 +206,7 @@ def _exit() -> Exit:
     return Exit(player, pictures, report, dnsmos, form, download)
 
 
-def _several(shelf: models.Shelf, batch) -> None:
+def _several(shelf: registry.Shelf, batch) -> None:
     """Many files in, one archive out."""
     files = AnyFiles(label=text("files"), file_count="multiple", elem_id="files")
     settings, run, stop = _settings(shelf, text("all"))
@@ -247,7 +253,7 @@ def main(argv: list[str] | None = None) -> int:
     from denoiser.checkpoint import CheckpointError
 
     try:
-        shelf, notice = models.start(args.model, args.device)
+        shelf, notice = registry.start(args.model, args.device)
     except CheckpointError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 1

@@ -174,7 +174,7 @@ def read(path: Path) -> None:
 
 def film(path: Path) -> None:
     """A film with other sound; made of the reader's own samples."""
-    from denoiser.audio import video
+    from denoiser import video
 
     if not video.has_picture(path):
         raise audio.AudioError(f"{path.name} has no picture.")
@@ -187,20 +187,20 @@ def film(path: Path) -> None:
 
 def denoised(path: Path) -> None:
     """A result as WAV and as MP3 of at most two channels, with what is carried over."""
-    from denoiser import remix
+    from denoiser import mixing
 
     about = audio.info(path)
     for ending in (".wav", ".flac") + (".mp3",) * (about.channels <= 2):
-        remix.remix(path, path, path.with_name(f"out{ending}"), strength=0.5)
+        mixing.remix(path, path, path.with_name(f"out{ending}"), strength=0.5)
 
 
 class Endpoint:
     """The page's /denoise, called as its queue does."""
 
     def __init__(self):
-        from page import handlers, models
+        from page import handlers, registry
 
-        self.handler = handlers.denoising(models.start(None, "cpu")[0], None)
+        self.handler = handlers.denoising(registry.start(None, "cpu")[0], None)
 
     def __call__(self, path: Path) -> None:
         import gradio as gr

@@ -10,7 +10,7 @@ def __getattr__(name: str):
 
         return denoise
     if name == "load":
-        from denoiser.hub import load
+        from denoiser.hub.download import load
 
         return load
     raise AttributeError(f"module 'denoiser' has no attribute {name!r}")

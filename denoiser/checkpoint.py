@@ -9,9 +9,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from denoiser import audio
-from denoiser.classic import ClassicUNet, ClassicUNetConfig
 from denoiser.files import replacing
-from denoiser.unet import BandUNet, BandUNetConfig
+from denoiser.models.band import BandUNet, BandUNetConfig
+from denoiser.models.classic import ClassicUNet, ClassicUNetConfig
 
 MODELS = {
     "BandUNet": (BandUNet, BandUNetConfig),

@@ -230,8 +230,8 @@ def _publish(arguments: argparse.Namespace) -> int:
         arguments.parser.error(
             "give FOLDER and OWNER/NAME, or only --space OWNER/NAME, and with it --model"
         )
-    from denoiser import publish
     from denoiser.checkpoint import CheckpointError
+    from denoiser.hub import publish
 
     options = {"private": arguments.private, "dry_run": arguments.dry_run}
     try:

@@ -9,8 +9,8 @@ import numpy as np
 
 from denoiser import audio, metrics
 from denoiser.levels import Meter, downmix_of
+from denoiser.mixing import pairs
 from denoiser.offline import mixed
-from denoiser.remix import pairs
 
 LITTLE_DB, MUCH_DB = -40.0, -20.0  # removed, and kept, to the whole
 JUDGED_SECONDS = 60.0  # of the beginning, by DNSMOS

@@ -39,9 +39,9 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     import app
-    from page import models, server
+    from page import registry, server
 
-    page = app.build(models.start(None, "auto")[0])
+    page = app.build(registry.start(None, "auto")[0])
     server.serve(page, prevent_thread_lock=True, quiet=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")

@@ -17,10 +17,10 @@ import gradio as gr
 
 from denoiser.files import fitting
 from page import results
+from page.i18n import say
 from page.incoming import link
-from page.models import Shelf
+from page.registry import Shelf
 from page.results import FORMS, Result, new_folder, refusal, refusals, warn
-from page.words import say
 
 # What means something within a line
 MARKDOWN = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)_|_(?!\w)|(?<=www)\.", re.IGNORECASE)
@@ -85,7 +85,7 @@ def denoising(shelf: Shelf, borrowed: Callable | None) -> Callable:
 
 def _run(shelf, borrowed, original, folder, name, device, mono, link) -> Iterator[float | Result]:
     """One recording through a model: the shares done, then the result."""
-    from denoiser import audio, remix
+    from denoiser import audio, mixing
     from denoiser.offline import denoise_file, return_free_memory
 
     start, recording = time.monotonic(), original
@@ -94,7 +94,7 @@ def _run(shelf, borrowed, original, folder, name, device, mono, link) -> Iterato
     if mono and about.channels > 1:
         (folder / "mono").mkdir()
         recording = str(folder / "mono" / fitting(Path(original).stem, ".wav"))
-        remix.to_mono(original, recording, notify=warn)
+        mixing.to_mono(original, recording, notify=warn)
     estimate = str(folder / "estimate.wav")
     if borrowed and about.seconds > LONG_SECONDS and loaded == shelf.get():
         steps = borrowed(recording, estimate)
@@ -221,8 +221,7 @@ def cleared() -> tuple:
 
 def shown(result: Result, strength: float, request: gr.Request) -> tuple:
     """The player, and what can be taken away: of a video, the video too; MP3 holds two channels."""
-    from denoiser import audio
-    from denoiser.audio import video
+    from denoiser import audio, video
 
     with refusals():
         value = results.player(result, strength, request)

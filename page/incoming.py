@@ -10,9 +10,9 @@ from pathlib import Path
 import gradio as gr
 
 from denoiser.files import fitting
-from page.models import Shelf
+from page.i18n import say
+from page.registry import Shelf
 from page.results import LOUDNESS, new_folder, refusal, refusals, warn
-from page.words import say
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -23,7 +23,7 @@ def example(name: str) -> Path:
 
 def fetched(url: str, request: gr.Request) -> str | None:
     """The file behind a public address, which a link can name again."""
-    from denoiser.fetch import fetch
+    from page.fetch import fetch
 
     if not url or not url.strip():
         raise refusal(say(request, "none"))
@@ -99,7 +99,7 @@ def noisier(
     `clean` is what came out the last time, and the clean recording under it: a second noise takes
     the place of the first.
     """
-    from denoiser import remix
+    from denoiser import mixing
 
     if not recording:
         raise refusal(say(request, "no_clean"))
@@ -111,6 +111,6 @@ def noisier(
     with refusals():
         if not own:
             own = str(folder / f"{name}_noise.wav")
-            remix.remix(example(name), SAMPLES / "clean" / f"{name}.flac", own, removed=True)
-        remix.add_noise(speech, own, mixture, snr_db=snr_db)
+            mixing.remix(example(name), SAMPLES / "clean" / f"{name}.flac", own, removed=True)
+        mixing.add_noise(speech, own, mixture, snr_db=snr_db)
     return str(mixture), (str(mixture), speech)

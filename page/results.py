@@ -15,7 +15,7 @@ from typing import NamedTuple
 import gradio as gr
 
 from denoiser.files import fitting, replacing
-from page.words import FOR_PLAYER, say
+from page.i18n import FOR_PLAYER, say
 
 LOUDER_DB = 6.0  # at most, of one side of the player to match the other
 HIGHEST_PEAK_DBFS = -1.0  # after loudness has been brought to a target
@@ -46,13 +46,13 @@ class Result(NamedTuple):
 
 def player(result: Result, percent: float, request: gr.Request | None) -> dict:
     """What page/player.js plays and draws; both sides equally loud, as far as LOUDER_DB does it."""
-    from denoiser import remix
+    from denoiser import mixing
 
     path = Path(result.estimate).with_name("preview.flac")
     numbers = measured(result, 1.0)
     peak_dbfs = max(numbers[side]["peak_dbfs"] for side in ("before", "after"))
     peak = 10 ** (peak_dbfs / 20)
-    outlines = remix.preview(result.recording, result.estimate, path, peak=peak)
+    outlines = mixing.preview(result.recording, result.estimate, path, peak=peak)
     quieter = numbers["before"]["loudness_lufs"] - numbers["after"]["loudness_lufs"]
     return {
         "path": str(path),
@@ -78,8 +78,7 @@ def measured(result: Result, strength: float, dnsmos: bool = False) -> dict:
 
 def take(result: Result, strength: float, loudness: str = "keep", form: str = "wav") -> str:
     """The file to take away; made when it is first asked for. Raises AudioError."""
-    from denoiser import remix
-    from denoiser.audio import video
+    from denoiser import mixing, video
 
     name, suffix = FORMS[form]
     stem = Path(result.original).stem
@@ -97,7 +96,7 @@ def take(result: Result, strength: float, loudness: str = "keep", form: str = "w
             for picture in pictures(result, strength):
                 bundle.write(picture, fitting(stem, f"_{Path(picture).name}"))
     else:
-        remix.remix(
+        mixing.remix(
             result.recording,
             result.estimate,
             path,
@@ -183,7 +182,7 @@ def refusals():
     """What is wrong with a visitor's file, link or model becomes a sentence on the page."""
     from denoiser.audio import AudioError
     from denoiser.checkpoint import CheckpointError
-    from denoiser.fetch import FetchError
+    from page.fetch import FetchError
 
     try:
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import results, words
+from page import i18n, results
 
 HERE = Path(__file__).parent
 PRIVATE = {"api_visibility": "private"}  # of events that no program is to call
@@ -39,7 +39,7 @@ def serve(page: gr.Blocks, **where) -> None:
         theme=theme,
         css=(HERE / "page.css").read_text(),
         head=(HERE / "head.html").read_text(),
-        i18n=words.i18n(minutes=KEPT_MINUTES),
+        i18n=i18n.i18n(minutes=KEPT_MINUTES),
         **where,
     )
 

@@ -24,9 +24,9 @@ def until(condition, seconds=10.0):
 
 @pytest.fixture(scope="session")
 def shelf():
-    from page import models
+    from page import registry
 
-    return models.start(None, "auto")[0]
+    return registry.start(None, "auto")[0]
 
 
 @pytest.fixture(scope="session")

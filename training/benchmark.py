@@ -8,15 +8,16 @@ from pathlib import Path
 
 import torch
 
-from training import data, drawing
-from training.config import Recipe
-from training.store import Store
+from training.data import batching
+from training.data.cache import Store
+from training.data.sources import Sources
+from training.recipes import Recipe
 from training.trainer import Trainer
 
 WARM_UP, COUNTED = 4, 15  # steps
 
 
-def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch.device) -> str:
+def benchmark(recipe: Recipe, sources: Sources, out: Path, device: torch.device) -> str:
     """Median milliseconds of each part of a step, and seconds of audio learnt from in a second.
 
     The step is the trainer's own, taken apart: mixing, forward (spectra, network and loss), all
@@ -24,9 +25,9 @@ def benchmark(recipe: Recipe, sources: drawing.Sources, out: Path, device: torch
     more than twice as fast.
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
-    recordings = data.place(Store(out.parent / "cache"), sources, device)
+    recordings = batching.place(Store(out.parent / "cache"), sources, device)
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
-    batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
+    batches = batching.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
 
     @contextmanager
     def timed(name: str):

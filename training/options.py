@@ -4,8 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
-from training.config import CPU_BATCH, RECIPES, Recipe
-from training.lists import Paths
+from training.data.lists import Paths
+from training.recipes import CPU_BATCH, RECIPES, Recipe
 
 
 def _positive(text: str) -> float:
@@ -126,5 +126,5 @@ def _add_folders(group) -> None:
     group.add_argument(
         "--keep",
         action="store_true",
-        help="keep a copy of the weights at every validation, for training.average",
+        help="keep a copy of the weights at every validation, for training.weights.average",
     )

@@ -19,15 +19,17 @@ import torch
 
 from denoiser import audio, checkpoint, console
 from denoiser.offline import return_free_memory
-from training import data, distributed, drawing
 from training.benchmark import benchmark
-from training.config import CPU_BATCH, RECIPES, Recipe
+from training.data import batching
+from training.data.cache import Store
+from training.data.gpu_cache import Resident
+from training.data.sources import Sources, find_sources
+from training.losses.distillation import load as load_teacher
+from training.losses.distillation import targets
+from training.optim import distributed
 from training.options import parse
-from training.progress import Progress, summary
-from training.resident import Resident
-from training.store import Store
-from training.teacher import load as load_teacher
-from training.teacher import targets
+from training.recipes import CPU_BATCH, RECIPES, Recipe
+from training.run import Progress, summary
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
@@ -36,7 +38,7 @@ REPORT_SECONDS = 60  # state is saved with every report
 
 def train(
     recipe: Recipe,
-    sources: tuple[drawing.Sources, drawing.Sources],
+    sources: tuple[Sources, Sources],
     out: Path,
     *,
     minutes: float,
@@ -124,7 +126,7 @@ def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None
     return trainer.adopt(checkpoint.load(init, "cpu")) if init else []
 
 
-def _announce(init: Path | None, new: list[str], sources: drawing.Sources) -> None:
+def _announce(init: Path | None, new: list[str], sources: Sources) -> None:
     """Print what a run begins with."""
     if new:
         console.show(f"not in {init}, so begun anew: {', '.join(new)}")
@@ -134,7 +136,7 @@ def _announce(init: Path | None, new: list[str], sources: drawing.Sources) -> No
 
 def _batches(
     trainer: Trainer,
-    sources: drawing.Sources,
+    sources: Sources,
     store: Store,
     pairs: int | None,
     rank: int,
@@ -151,10 +153,10 @@ def _batches(
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch)[rank::world] for n in steps)
     if pairs:
         rows = ([index % pairs for index in row] for row in rows)
-    recordings = data.place(store, sources, device)
-    batches = data.batches(sources, recipe.mixture, recordings, recipe.seed, rows, taught)
+    recordings = batching.place(store, sources, device)
+    batches = batching.batches(sources, recipe.mixture, recordings, recipe.seed, rows, taught)
     if isinstance(recordings, Resident):
-        return data.ahead(batches)
+        return batching.ahead(batches)
     return (tuple(tensor.to(device) for tensor in batch) for batch in batches)
 
 
@@ -181,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         most = CPU_BATCH if device.type == "cpu" else recipe.batch
         batch = options.batch or min(recipe.batch, most)
         recipe = replace(recipe, seed=options.seed, batch=batch)
-        sources = drawing.find_sources(options.clean, options.noise, options.rir)
+        sources = find_sources(options.clean, options.noise, options.rir)
         if options.benchmark:
             console.show(benchmark(recipe, sources[0], options.out, device))
         else:

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from denoiser import checkpoint
-from denoiser.layers import Mixer, Recurrence, ResidualBlock
-from denoiser.scan import KERNELS
-from denoiser.unet import BandUNet
-from training import distributed
-from training.adversary import CRITIC_RATE, Critic
-from training.config import Recipe
-from training.graphed import Graphed
-from training.growth import adopted
-from training.muon import Muon
-from training.objectives import OBJECTIVES
+from denoiser.models.band import BandUNet
+from denoiser.models.layers import Mixer, Recurrence, ResidualBlock
+from denoiser.models.scan import KERNELS
+from training.losses import OBJECTIVES
+from training.losses.discriminator import CRITIC_RATE, Critic
+from training.optim import distributed
+from training.optim.cuda_graph import Graphed
+from training.optim.muon import Muon
+from training.recipes import Recipe
+from training.weights.grow import adopted
 
 
 def keep_freed_memory() -> None:

@@ -10,14 +10,16 @@ import numpy as np
 import torch
 
 from denoiser import audio, metrics
-from training import data, drawing
-from training.store import SAMPLE_RATE, Store
+from training.data import batching
+from training.data.cache import SAMPLE_RATE, Store
+from training.data.mixture import draw
+from training.data.sources import Sources
 from training.trainer import Trainer
 
 ITEMS = 24
 
 
-def validate_model(trainer: Trainer, held_out: drawing.Sources, store: Store) -> dict:
+def validate_model(trainer: Trainer, held_out: Sources, store: Store) -> dict:
     """What the averaged weights make of fixed mixtures of recordings held out of training.
 
     Means of the training's losses, SI-SDR and PESQ.
@@ -28,11 +30,11 @@ def validate_model(trainer: Trainer, held_out: drawing.Sources, store: Store) ->
     for index in itertools.count():
         if len(results["si_sdr"]) == ITEMS:
             break
-        mixture = drawing.draw(held_out, recipe.mixture, seed=0, index=index)
+        mixture = draw(held_out, recipe.mixture, seed=0, index=index)
         if mixture.speech is None or math.isinf(mixture.snr_db):
             continue
-        material = data.load([mixture], store, recipe.mixture)
-        batch = data.mix(material, [mixture], recipe.mixture)
+        material = batching.load([mixture], store, recipe.mixture)
+        batch = batching.mix(material, [mixture], recipe.mixture)
         batch = [tensor.to(trainer.device) for tensor in batch]
         with torch.no_grad():
             for name, value in trainer.objective(model, *batch).items():

@@ -1,0 +1,151 @@
+"""Folder -> Hugging Face Hub: a checkpoint as a model, this checkout as a Space; one commit each.
+
+The Hub takes a commit whole or not at all, so a publication that breaks off leaves nothing but,
+where the name was new, an empty repository.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+from denoiser import checkpoint
+from denoiser.hub import card, download
+from denoiser.hub.download import LOGIN, HubError
+
+ROOT = Path(__file__).parents[2]
+FILES = ("config.json", "model.safetensors", "metrics.json")
+UPLOAD_SECONDS = 600
+
+
+def publish(folder, name: str, *, private=False, revision="main", dry_run=False) -> str:
+    """The checkpoint in a folder -> a model on the Hub, with a card written for it; what was done.
+
+    Only FILES and the card are sent: never what a training run needs to go on.
+    """
+    folder = Path(folder)
+    checkpoint.load(folder, "cpu")  # what cannot be loaded is not published
+    files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
+    files["README.md"] = card.text(folder, name).encode()
+    options = {"private": private, "revision": revision, "dry_run": dry_run}
+    return _publish(name, files, "model", {}, **options)
+
+
+def publish_space(name: str, *, model: str | None = None, private=False, dry_run=False) -> str:
+    """The files of this checkout that git tracks, as they are now -> a Space; what was done.
+
+    The Space becomes equal to them: a file that is only there is removed. With `model`, a name on
+    the Hub, the page runs its weights: their commit of today, which is fetched when the Space is
+    built.
+    """
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise HubError(f"{ROOT} is no git checkout: a Space is made from one.") from error
+    # Which files are large is noted in the Space's own .gitattributes: it stays
+    paths = [path for path in listed if path != ".gitattributes" and (ROOT / path).is_file()]
+    files, variables = {path: (ROOT / path).read_bytes() for path in paths}, {}
+    if model:
+        folder, _ = download.fetch(model)
+        if not download.COMMIT.fullmatch(folder.name):
+            raise HubError(f"{model} is no name on the Hub: give owner/name.")
+        checkpoint.load(folder, "cpu")  # what cannot be loaded is not served
+        served, commit = model.split("@")[0], folder.name
+        files["README.md"] = _naming(files["README.md"].decode(), served, commit).encode()
+        variables["DENOISER_MODEL"] = f"{served}@{commit}"
+    options = {"private": private, "revision": "main", "dry_run": dry_run}
+    return _publish(name, files, "space", variables, **options)
+
+
+def _naming(readme: str, model: str, commit: str) -> str:
+    """A Space's README whose front matter names the weights that it runs."""
+    from huggingface_hub import SpaceCard
+
+    space = SpaceCard(readme)
+    space.data.models = [model]
+    space.data.preload_from_hub = [f"{model} {','.join(download.WANTED)} {commit}"]
+    return str(space)
+
+
+def _publish(name: str, files: dict, kind: str, variables: dict, **options) -> str:
+    if not re.fullmatch(download.NAME, name, re.ASCII):
+        raise HubError(f"{name} is no name on the Hub: give owner/name.")
+    if options.pop("dry_run"):
+        listed = "\n".join(f"{len(files[path]):>10,}  {path}" for path in sorted(files))
+        return f"{listed}\n{len(files)} files for the {kind} {name}. Nothing was sent."
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    with _explained(name):
+        # Is the Hub there, and the token good?
+        download.within(download.DECISION_SECONDS, api.whoami)
+        commit, new = download.within(
+            UPLOAD_SECONDS, lambda: _push(api, name, files, kind, variables, **options)
+        )
+    done = "is published" if new else "was already published, nothing has changed"
+    return f"{api.endpoint}/{'spaces/' * (kind == 'space')}{name} {done}: commit {commit}"
+
+
+def _push(
+    api, name: str, files: dict, kind: str, variables: dict, *, private: bool, revision: str
+) -> tuple[str, bool]:
+    """Creates what is missing and sends one commit; its hash, and whether it is a new one.
+
+    The client compares with what is there, and sends nothing when all is equal.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    sdk = {"space_sdk": "gradio"} if kind == "space" else {}
+    api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True, **sdk)
+    about = api.repo_info(name, repo_type=kind)
+    if private and not about.private:
+        raise HubError(f"{name} exists and is public: make it private on its page first.")
+    if revision != "main":
+        api.create_branch(name, branch=revision, repo_type=kind, exist_ok=True)
+        about = api.repo_info(name, repo_type=kind, revision=revision)
+    operations = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
+    if kind == "space":
+        there = {sibling.rfilename for sibling in about.siblings or []} - {".gitattributes"}
+        operations += [CommitOperationDelete(path) for path in sorted(there - set(files))]
+    for variable, value in variables.items():
+        api.add_space_variable(name, variable, value)
+    commit = api.create_commit(
+        name,
+        operations,
+        repo_type=kind,
+        revision=revision,
+        commit_message="Publish " + (_title(files) if kind == "model" else "the page"),
+    )
+    return commit.oid, commit.oid != about.sha
+
+
+def _title(files: dict) -> str:
+    return json.loads(files["config.json"])["model"]
+
+
+@contextlib.contextmanager
+def _explained(name: str):
+    """Turns the client's errors into one sentence each."""
+    from huggingface_hub.utils import LocalTokenNotFoundError
+
+    try:
+        yield
+    except HubError:
+        raise
+    except LocalTokenNotFoundError as error:
+        raise HubError(f"Publishing needs a token that may write: {LOGIN}.") from error
+    except (*download.client_errors(), ValueError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 401 or isinstance(error, UnicodeError):
+            raise HubError(download.refused_token(name)) from error
+        if status == 403:
+            raise HubError(
+                f"Your token may not write to {name}: {name.split('/')[0]} must be you or an "
+                "organisation of yours, and the token of the kind that may write."
+            ) from error
+        raise HubError(f"{download.refusal(error, name)} Nothing is half-published.") from error

@@ -1,0 +1,122 @@
+"""How good is it? Scores of enhanced speech: metric(enhanced=, clean=, sample_rate=), keyword-only.
+
+Signals are mono float arrays (T,) within -1..1, enhanced and clean of the same length; others raise
+ValueError. Those that need no clean speech leave `clean` out. The packages are those of
+training/requirements.txt.
+"""
+
+import numpy as np
+
+from denoiser import audio
+from denoiser.levels import FLOOR_DBFS, SILENT_LUFS
+from denoiser.metrics import composite
+
+LEAST_JUDGED_SECONDS = 0.1  # by DNSMOS, which repeats a recording until it lasts 9 s
+DNSMOS_NAMES = {"ovrl": "ovrl_mos", "sig": "sig_mos", "bak": "bak_mos", "p808": "p808_mos"}
+
+
+def si_sdr(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB (Le Roux et al. 2019, equation 3)."""
+    _check(enhanced, clean)
+    enhanced, clean = (wave.astype(np.float64) - wave.mean() for wave in (enhanced, clean))
+    target = clean * (enhanced @ clean / (clean @ clean + 1e-20))
+    error = enhanced - target
+    return float(10 * np.log10((target @ target + 1e-20) / (error @ error + 1e-20)))
+
+
+def pesq(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
+    """Wide-band PESQ, 1.0 to 4.64 (ITU-T P.862.2), at 16 kHz. Raises ValueError without speech."""
+    return _pesq(enhanced, clean, sample_rate, "wb")
+
+
+def pesq_nb(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
+    """Narrow-band PESQ, 1.0 to 4.55 (ITU-T P.862 and P.862.1), of the telephone band at 16 kHz."""
+    return _pesq(enhanced, clean, sample_rate, "nb")
+
+
+def stoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
+    """Short-time objective intelligibility, 0 to 1 (Taal et al. 2011)."""
+    from pystoi import stoi as reference
+
+    _check(enhanced, clean)
+    return float(reference(clean, enhanced, sample_rate))
+
+
+def estoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
+    """Extended STOI, 0 to 1 (Jensen and Taal 2016)."""
+    from pystoi import stoi as reference
+
+    _check(enhanced, clean)
+    return float(reference(clean, enhanced, sample_rate, extended=True))
+
+
+def opinions(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """Composite measures, 1 to 5, of voice, background and both (Hu and Loizou 2008), at 16 kHz.
+
+    Keys csig, cbak, covl, and wide-band pesq, which they are made of.
+    """
+    _check(enhanced, clean)
+    pair = [_at(wave, sample_rate, composite.SAMPLE_RATE) for wave in (enhanced, clean)]
+    wide_band = _pesq(*pair, composite.SAMPLE_RATE, "wb")
+    parts = (part(*pair) for part in (composite.llr, composite.wss, composite.segmental_snr))
+    return {"pesq": wide_band} | composite.combine(wide_band, *parts)
+
+
+def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
+    """Opinions predicted without clean speech, 1 to 5: keys ovrl, sig, bak (P.835) and p808.
+
+    Reddy et al. 2022 and 2021, at 16 kHz; samples beyond full scale are clipped, as in a file.
+    Raises ValueError for less than 0.1 s.
+    """
+    from speechmos import dnsmos as reference
+
+    _check(enhanced)
+    if len(enhanced) < LEAST_JUDGED_SECONDS * sample_rate:
+        raise ValueError(f"DNSMOS needs {LEAST_JUDGED_SECONDS} s or more.")
+    wave = np.clip(_at(enhanced, sample_rate, 16000), -1.0, 1.0)
+    scores = reference.run(wave, 16000)
+    return {ours: float(scores[theirs]) for ours, theirs in DNSMOS_NAMES.items()}
+
+
+def noise_floor(*, enhanced: np.ndarray, sample_rate: int) -> float:
+    """What is heard in the pauses, in dBFS: a tenth of all 20 ms stretches are not louder.
+
+    0 dBFS is an RMS of 1; digital silence is -140.
+    """
+    _check(enhanced)
+    size = min(round(0.02 * sample_rate), len(enhanced))
+    stretches = enhanced[: len(enhanced) // size * size].reshape(-1, size).astype(np.float64)
+    power = np.quantile(np.square(stretches).mean(1), 0.1, method="lower")
+    return float(10 * np.log10(max(power, 10 ** (FLOOR_DBFS / 10))))
+
+
+def loudness(*, enhanced: np.ndarray, sample_rate: int) -> float:
+    """Integrated loudness in LUFS (ITU-R BS.1770-4), of at least 0.4 s; silence is -70."""
+    import pyloudnorm
+
+    meter = pyloudnorm.Meter(sample_rate)
+    return max(float(meter.integrated_loudness(enhanced.astype(np.float64))), SILENT_LUFS)
+
+
+def _pesq(enhanced: np.ndarray, clean: np.ndarray, sample_rate: int, mode: str) -> float:
+    from pesq import PesqError
+    from pesq import pesq as reference
+
+    _check(enhanced, clean)
+    enhanced, clean = (_at(wave, sample_rate, 16000) for wave in (enhanced, clean))
+    try:
+        return float(reference(16000, clean, enhanced, mode))
+    except PesqError as error:
+        raise ValueError(f"PESQ found no speech to score: {error}") from error
+
+
+def _check(*waves: np.ndarray) -> None:
+    """Raises ValueError unless all are mono, (T,), and equally long."""
+    shapes = {wave.shape for wave in waves}
+    if len(shapes) > 1 or len(*shapes) != 1:
+        got = " and ".join(map(str, (wave.shape for wave in waves)))
+        raise ValueError(f"Scores are for mono signals (samples,) of one length, got {got}.")
+
+
+def _at(wave: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:
+    return audio.resample(wave[None].astype(np.float32), sample_rate, wanted)[0]

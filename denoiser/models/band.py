@@ -1,0 +1,242 @@
+"""BandUNet: a small UNet over frequency with recurrences over time, 48 kHz, waveform to waveform.
+
+Shapes: B recordings, N frames, F bins or sub-bands, P bottleneck positions, C channels, T samples.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denoiser.models.erb import band_matrix
+from denoiser.models.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, exchanged
+from denoiser.models.stft import STFT
+
+State = tuple[Tensor, ...]
+PIECE = 128  # frames that go through a layer at a time: they stay in a CPU's cache
+SILENT_POWER = 1e-8  # -80 dBFS: frames below it leave the memories as they are
+MOST_BLOCKS = 100  # anywhere: a config from elsewhere may name any number
+
+
+@dataclass(frozen=True)
+class BandUNetConfig:
+    """Everything that fixes a BandUNet's shape; saved beside its weights."""
+
+    sample_rate: int = 48000  # Hz
+    hop_length: int = 768  # samples; the window has twice as many
+    low_bins: int = 256  # bins at full resolution: 0 to 8 kHz
+    high_bands: int = 64  # ERB bands above them: 8 to 24 kHz
+    compression: float = 0.3  # exponent of magnitudes in features and loss
+    stride: int = 8  # bins per sub-band; windows of twice as many overlap
+    channels: int = 64  # of each sub-band
+    blocks: int = 2  # residual convolutions in the encoder, and in the decoder
+    low_positions: int = 28  # bottleneck positions made of the sub-bands
+    high_positions: int = 4  # bottleneck positions made of the high bands
+    bottleneck_channels: int = 64
+    bottleneck_blocks: int = 6
+    memories: int = 64  # running means over time, of each position in each of these blocks
+    causal: bool = False  # True: no recurrence runs backwards in time
+    backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
+    post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
+
+    def __post_init__(self):
+        if max(self.blocks, self.bottleneck_blocks) > MOST_BLOCKS:
+            raise ValueError(f"more than {MOST_BLOCKS} blocks")
+        most = {"compression": 1, "backward_seconds": 10, "post_filter": 10}
+        for name, limit in most.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise ValueError(f"{name} is not between 0 and {limit}")
+
+
+class BandUNet(nn.Module):
+    """Noisy waveform -> clean waveform, (B, T) -> (B, T), through a mask on its spectrum.
+
+    Below 8 kHz a complex mask for every bin, above a real gain for every ERB band. `run` is the
+    one implementation: `forward` is a run over a whole recording, `step` a run over one hop.
+    """
+
+    def __init__(self, config: BandUNetConfig):
+        super().__init__()
+        self.config = config
+        c, low = config, config.low_bins // config.stride
+        bin_hz = torch.arange(c.low_bins, c.hop_length + 1) * (c.sample_rate / 2 / c.hop_length)
+        self.register_buffer("bands", band_matrix(bin_hz, c.high_bands), persistent=False)
+        self.stft = STFT(c.hop_length)
+        self.encode = ConvNorm(3 * 2 * c.stride, c.channels)
+        self.encoder = nn.Sequential(*(ResidualBlock(c.channels) for _ in range(c.blocks)))
+        self.gather = nn.Parameter(torch.randn(c.low_positions, low) * low**-0.5)
+        self.narrow = ConvNorm(c.channels, c.bottleneck_channels)
+        self.encode_high = nn.Linear(c.high_bands, c.high_positions * c.bottleneck_channels)
+        positions = c.low_positions + c.high_positions
+        self.position = nn.Parameter(0.1 * torch.randn(1, positions, c.bottleneck_channels))
+        width, count = c.bottleneck_channels, c.bottleneck_blocks
+        decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
+        self.recurrences = nn.ModuleList(
+            Recurrence(width, c.memories, c.causal, decay) for _ in range(count)
+        )
+        self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
+        self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
+        self.widen = ConvNorm(c.bottleneck_channels + c.channels, c.channels)
+        self.decoder = nn.Sequential(*(ResidualBlock(c.channels) for _ in range(c.blocks)))
+        self.decode = nn.Linear(c.channels, 2 * 2 * c.stride)
+        inputs = c.high_positions * c.bottleneck_channels + c.high_bands
+        self.decode_high = nn.Linear(inputs, c.high_bands)
+        with torch.no_grad():  # the untrained mask is about 1: two overlapping windows of a half
+            self.decode.weight.mul_(0.1)
+            self.decode.bias.copy_(torch.tensor([0.5, 0.0]).repeat(2 * c.stride))
+            self.decode_high.bias.fill_(2.0)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output of `run` and `step` lags their input."""
+        return self.config.hop_length
+
+    @property
+    def lookahead(self) -> int:
+        """Samples that `run` must hear beyond what it enhances, to be as good as on the whole."""
+        c = self.config
+        return 0 if c.causal else round(4 * c.backward_seconds * c.sample_rate)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """noisy (B, T) at config.sample_rate -> enhanced (B, T), any T of at least 1."""
+        length, hop = noisy.shape[1], self.config.hop_length
+        padded = F.pad(noisy, (0, -length % hop + hop))
+        return self.run(padded, self.initial_state(noisy))[0][:, hop : hop + length]
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """One hop (B, hop) -> the hop before it, enhanced, and the state for the next call."""
+        if not self.config.causal:
+            raise ValueError("only a causal BandUNet can run step by step: this one hears ahead")
+        return self.run(frame, state)
+
+    def initial_state(self, like: Tensor) -> State:
+        """The state before a recording; batch size, device and type are those of `like` (B, T)."""
+        c, batch = self.config, like.shape[0]
+        hop = like.new_zeros(batch, c.hop_length)
+        positions = c.low_positions + c.high_positions
+        memory = [like.new_zeros(batch, positions, r.forwards) for r in self.recurrences]
+        return (hop, hop, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
+
+    def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
+        """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
+
+        noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
+        hop K - lookahead. What lies before is carried exactly; what comes after is known to the
+        backward recurrences as far as `lookahead` reaches. Silence, as long as it may be, is not
+        remembered: nothing in it says how loud the next word will be. Raises ValueError for
+        anything else.
+        """
+        past, tail, before, *memories = state
+        hop = self.config.hop_length
+        keep = noisy.shape[1] // hop - lookahead
+        if noisy.shape[1] % hop or keep < 1:
+            raise ValueError(
+                f"a run takes whole hops of {hop} samples, more than the {lookahead} that it only "
+                f"hears, got {noisy.shape[1]} samples"
+            )
+        spectrum = self.stft.analyse(noisy, past)
+        mask, gains, memories = self.masks(spectrum, memories, keep, self._silent(noisy, past))
+        if not self.training:
+            mask, gains, before = self._post_filtered(mask, gains, before)
+        wave, tail = self.stft.synthesise(self._masked(spectrum[:, :keep], mask, gains), tail)
+        return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *memories)
+
+    def _silent(self, noisy: Tensor, past: Tensor) -> Tensor | None:
+        """Which frames of noisy (B, N * hop) after `past` (B, hop) hold nothing, (B, N).
+
+        None where all hold something, but in training: there nothing waits for an answer.
+        """
+        power = torch.cat((past, noisy), 1).unflatten(1, (-1, past.shape[1])).square().mean(2)
+        silent = (power[:, 1:] + power[:, :-1]) / 2 < SILENT_POWER
+        return silent if self.training or silent.any() else None
+
+    def masks(
+        self, spectrum: Tensor, memories: list, keep: int, silent: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list]:
+        """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, memories after them.
+
+        The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1. Frames
+        that are `silent` (B, N) leave the memories as they are.
+        """
+        size = spectrum.shape[1] if self.training else PIECE
+        pieces = spectrum[:, :keep].split(size, 1)
+        kept = len(pieces)
+        if keep < spectrum.shape[1]:
+            pieces += spectrum[:, keep:].split(size, 1)
+        held = None
+        if silent is not None:
+            held = silent[..., None, None].split([piece.shape[1] for piece in pieces], 1)
+        x, *skips = zip(*(self._encoded(piece) for piece in pieces), strict=True)
+        carried = []
+        for recurrence, mixer, memory in zip(self.recurrences, self.mixers, memories, strict=True):
+            x, memory = recurrence(x, memory, kept, held)
+            x = [mixer(each) for each in x]
+            carried.append(memory)
+        decoded = [self._decoded(*each) for each in zip(x[:kept], *skips, strict=False)]
+        mask, gains = (torch.cat(parts, 1) for parts in zip(*decoded, strict=True))
+        return mask, gains, carried
+
+    def _encoded(self, spectrum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """spectrum (B, N, bins, 2) -> what the bottleneck hears (B, N, P, C'), and the decoder.
+
+        To it, around the bottleneck, go sub-bands (B, N, F, C) and levels of the high bands.
+        """
+        c = self.config
+        low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
+        bands = (high.square().sum(-1) @ (self.bands / self.bands.sum(0)) + 1e-10).pow(
+            c.compression / 2
+        )
+        skip = self.encoder(self.encode(self._features(low)).relu_())
+        x = exchanged(self.gather, self.narrow(skip))  # (B, N, P_low, C')
+        high_x = self.encode_high(bands).unflatten(-1, (c.high_positions, -1)).to(x.dtype)
+        return torch.cat((x, high_x), 2) + self.position.to(x.dtype), skip, bands
+
+    def _decoded(self, x: Tensor, skip: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
+        """What the bottleneck says, and the two of `_encoded` around it -> mask and gains."""
+        c = self.config
+        x, high_x = x.split((c.low_positions, c.high_positions), 2)
+        x = torch.cat((exchanged(self.spread, x), skip), -1)
+        mask = self._overlap_add(self.decode(self.decoder(self.widen(x).relu_())).float())
+        gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
+        return mask, gains.float().sigmoid()
+
+    def _post_filtered(self, mask: Tensor, gains: Tensor, before: Tensor) -> tuple:
+        """What `masks` gave, lowered by the neighbourhood's gain to the power of `post_filter`.
+
+        The neighbourhood is three bins or bands, here and in the frame before, whose means (B, bins
+        and bands) are `before`; returns also those of the last frame. What is left over of noise
+        alone among nothing, as musical noise is, falls; weak partials among strong ones do not.
+        """
+        size = mask.square().sum(-1).sqrt().clamp(max=1)
+        near = F.avg_pool1d(torch.cat((size, gains), -1), 3, 1, 1, count_include_pad=False)
+        earlier = torch.cat((before[:, None], near[:, :-1]), 1)
+        factor = ((near + earlier) / 2).pow(self.config.post_filter)
+        low, high = factor.split((size.shape[2], gains.shape[2]), -1)
+        return mask * low[..., None], gains * high, near[:, -1]
+
+    def _masked(self, spectrum: Tensor, mask: Tensor, gains: Tensor) -> Tensor:
+        """Spectrum (B, N, bins, 2) times the mask below 8 kHz and the bands' gains above."""
+        low, high = spectrum.split((mask.shape[2], spectrum.shape[2] - mask.shape[2]), 2)
+        low = torch.view_as_complex(low.contiguous()) * torch.view_as_complex(mask)
+        gains = gains @ self.bands.repeat_interleave(2, 0).T  # re and im alike
+        return torch.cat((torch.view_as_real(low), high * gains.view(high.shape)), 2)
+
+    def _features(self, low: Tensor) -> Tensor:
+        """Low bins (B, N, bins, 2) -> overlapping windows (B, N, sub-bands, 3 x 2 x stride)."""
+        c = self.config
+        power = low.square().sum(-1, keepdim=True) + 1e-10
+        magnitude = power.pow(c.compression / 2)
+        features = torch.cat((magnitude, low * (magnitude * power.rsqrt())), -1)
+        groups = F.pad(features, (0, 0, c.stride // 2, c.stride // 2)).unflatten(2, (-1, c.stride))
+        groups = groups.flatten(3)  # (B, N, sub-bands + 1, stride * 3)
+        return torch.cat((groups[:, :, :-1], groups[:, :, 1:]), -1)
+
+    def _overlap_add(self, windows: Tensor) -> Tensor:
+        """Windows (B, N, sub-bands, 2 x stride x 2) -> complex mask (B, N, bins, 2)."""
+        first, second = windows.chunk(2, -1)
+        groups = F.pad(first, (0, 0, 0, 1)) + F.pad(second, (0, 0, 1, 0))
+        bins = groups.unflatten(-1, (-1, 2)).flatten(2, 3)  # half a stride too many at either end
+        edge = self.config.stride // 2
+        return bins[:, :, edge:-edge].contiguous()

@@ -1,0 +1,160 @@
+"""ClassicUNet: a UNet over the log spectrogram as a picture, 16 kHz, waveform to waveform.
+
+The spectrogram in decibels becomes a picture with values from 0 to 1, the network paints the clean
+picture, and the noisy phase makes sound of it again. Shapes: B recordings, N frames, F bins,
+C channels, T samples.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denoiser.models.stft import STFT
+
+AMIN, TOP_DB = 1e-5, 80.0  # librosa.amplitude_to_db's smallest amplitude, and its range
+State = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class ClassicUNetConfig:
+    """Everything that fixes a ClassicUNet's shape; saved beside its weights."""
+
+    sample_rate: int = 16000  # Hz: nothing above 8 kHz
+    hop_length: int = 255  # samples; the window has twice as many, the picture 256 rows
+    channels: int = 24  # of the first downsampling block; each further one has twice as many
+    depth: int = 4  # downsampling blocks
+    dropout: float = 0.2
+    context: int = 64  # frames heard before and after a chunk: more than the network sees
+
+
+class Block(nn.Module):
+    """Convolution of 4 x 4 in steps of 2, batch normalisation, dropout, ReLU.
+
+    (B, C_in, F, N) -> (B, C_out, F / 2, N / 2), or with `up` a transposed one to (.., 2 F, 2 N).
+    The kernel is held as a matrix, which is what Muon orthogonalises.
+    """
+
+    def __init__(self, inputs: int, outputs: int, dropout: float, up: bool = False):
+        super().__init__()
+        self.shape = (inputs, outputs, 4, 4) if up else (outputs, inputs, 4, 4)
+        self.convolve = F.conv_transpose2d if up else F.conv2d
+        self.weight = nn.Parameter(torch.empty(self.shape[0], self.shape[1] * 16))
+        nn.init.normal_(self.weight, std=(inputs * (4 if up else 16)) ** -0.5)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.convolve(x, self.weight.view(self.shape), stride=2, padding=1)
+        return self.dropout(self.norm(x)).relu()
+
+
+class ClassicUNet(nn.Module):
+    """Noisy waveform -> clean waveform, (B, T) -> (B, T), by painting its log spectrogram.
+
+    A picture's 0 and 1 are the least and the greatest level of the NOISY recording; the clean
+    target has the same scale and is cut off there. So the range that denormalising needs is the one
+    that is known, and it is exact. A long recording comes in runs; its range is that of all that
+    has been heard so far.
+    """
+
+    def __init__(self, config: ClassicUNetConfig):
+        super().__init__()
+        self.config = config
+        self.stft = STFT(config.hop_length)
+        sizes = [config.channels * 2**n for n in range(config.depth)]
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for n, (inputs, outputs) in enumerate(zip((1, *sizes), sizes, strict=False)):
+            dropout = config.dropout if n == config.depth - 1 else 0.0
+            beside = 0 if n == config.depth - 1 else outputs  # skip connection
+            back = max(inputs, sizes[0] // 2)
+            self.down.append(Block(inputs, outputs, dropout))
+            self.up.insert(0, Block(outputs + beside, back, dropout, up=True))
+        self.paint = nn.Conv2d(sizes[0] // 2 + 1, 1, 3, padding=1)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output of `run` lags its input."""
+        return self.config.hop_length
+
+    @property
+    def lookahead(self) -> int:
+        """Samples that `run` must hear beyond what it enhances, to be as good as on the whole."""
+        return self.config.context * self.config.hop_length
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """noisy (B, T) at config.sample_rate -> enhanced (B, T), any T of at least 1."""
+        length, hop = noisy.shape[1], self.config.hop_length
+        padded = F.pad(noisy, (0, -length % hop + hop))
+        return self.run(padded, self.initial_state(noisy))[0][:, hop : hop + length]
+
+    def initial_state(self, like: Tensor) -> State:
+        """The state before a recording; batch size, device and type are those of `like` (B, T)."""
+        hop = like.new_zeros(len(like), self.config.hop_length)
+        least, most = like.new_full((2, len(like), 1, 1), float("inf")).unbind()
+        return hop, hop, least, -most
+
+    def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
+        """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
+
+        noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
+        hop K - lookahead: what was heard last, the open half frame, the range of levels.
+        """
+        past, tail, *levels = state
+        hop = self.config.hop_length
+        heard = torch.cat((past, noisy), 1)
+        spectrum = self.stft.analyse(heard[:, hop:], heard[:, :hop])  # (B, N, F, 2)
+        before, keep = past.shape[1] // hop - 1, noisy.shape[1] // hop - lookahead
+        magnitude = spectrum.square().sum(-1).clamp(min=AMIN**2).sqrt()
+        noisy_db = decibel(magnitude)
+        least, most = levels = level_range(noisy_db, *levels)
+        picture = self.logits(normalise(noisy_db, least, most)).float().sigmoid()
+        gain = amplitude(denormalise(picture, least, most)) / magnitude
+        enhanced = (spectrum * gain[..., None])[:, before : before + keep]
+        wave, tail = self.stft.synthesise(enhanced.contiguous(), tail)
+        # Pooling has a raster of 2^depth frames: the context begins on it, as the recording did
+        frames, raster = before + keep, 2**self.config.depth
+        context = min(frames, self.config.context + frames % raster)
+        heard = heard[:, (frames - context) * hop : (frames + 1) * hop]
+        return wave, (heard, tail, *levels)
+
+    def logits(self, picture: Tensor) -> Tensor:
+        """The UNet: picture (B, N, F) of 0 to 1 -> the clean one before its sigmoid."""
+        raster, (frames, bins) = 2 ** len(self.down), picture.shape[1:]
+        x = F.pad(picture, (0, -bins % raster, 0, -frames % raster))[:, None]
+        x = x.transpose(2, 3).contiguous(memory_format=torch.channels_last)  # (B, 1, F, N)
+        skips = [x]
+        for block in self.down:
+            skips.append(block(skips[-1]))
+        y = skips.pop()
+        for block in self.up:
+            y = torch.cat((block(y), skips.pop()), 1)
+        return self.paint(y)[:, 0].transpose(1, 2)[:, :frames, :bins]
+
+
+def decibel(magnitude: Tensor) -> Tensor:
+    """librosa.amplitude_to_db of magnitudes (ref=1), without its cut at TOP_DB below the top."""
+    return 20 * magnitude.clamp(min=AMIN).log10()
+
+
+def level_range(db: Tensor, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
+    """Levels (B, N, F) and the range (B, 1, 1) so far -> the range with them; TOP_DB at most."""
+    most = torch.maximum(most, db.amax((1, 2), keepdim=True))
+    least = torch.minimum(least, db.amin((1, 2), keepdim=True))
+    return torch.maximum(least, most - TOP_DB), most
+
+
+def normalise(db: Tensor, least: Tensor, most: Tensor) -> Tensor:
+    """Levels -> 0 to 1; what lies outside the range is cut off."""
+    return ((db - least) / (most - least).clamp(min=1e-3)).clamp(0, 1)
+
+
+def denormalise(picture: Tensor, least: Tensor, most: Tensor) -> Tensor:
+    """Undo `normalise`."""
+    return least + picture * (most - least)
+
+
+def amplitude(db: Tensor) -> Tensor:
+    """librosa.db_to_amplitude."""
+    return 10 ** (db / 20)

@@ -1,0 +1,120 @@
+"""What BandUNet is made of: convolutions along frequency, recurrences along time, exchange between.
+
+Shapes: B recordings, N frames, F sub-bands, P and Q bottleneck positions, C channels. Features stay
+contiguous (B, N, F, C) from the first spectrum to the mask: with channels last, every convolution
+and matrix product runs on them in place.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denoiser.models.scan import scan
+
+OPEN = 100.0  # a gate so far open that its sigmoid is 1 in 32 bit
+
+
+class ConvNorm(nn.Module):
+    """Convolution along frequency, (B, N, F, C_in) -> (B, N, F, C_out), and batch normalisation.
+
+    The kernel is held as a matrix (C_out, C_in * width), which is what Muon orthogonalises. In
+    evaluation the normalisation is folded into kernel and bias.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int = 1):
+        super().__init__()
+        self.width = width
+        self.weight = nn.Parameter(torch.empty(outputs, inputs * width))
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        norm = self.norm
+        if self.training:
+            y = self._convolve(x, self.weight, None)
+            return norm(y.flatten(0, 2)).view(y.shape)
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        return self._convolve(
+            x, self.weight * scale[:, None], norm.bias - norm.running_mean * scale
+        )
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.width == 1:
+            return F.linear(x, weight, bias)
+        kernel = weight.view(len(weight), -1, 1, self.width)
+        image = x.flatten(0, 1)[:, None].permute(0, 3, 1, 2)  # (B * N, C, 1, F), channels last
+        image = F.conv2d(image, kernel, bias, padding=(0, self.width // 2))
+        return image.permute(0, 2, 3, 1).reshape(*x.shape[:3], len(weight))
+
+
+class ResidualBlock(nn.Module):
+    """x + ReLU(BatchNorm(convolution of width 3 along frequency)), (B, N, F, C) -> the same."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = ConvNorm(channels, channels, width=3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(x).relu_()
+
+
+class Recurrence(nn.Module):
+    """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
+
+    Gate and candidate are computed from the input alone, so only one multiplication a frame is
+    sequential. Unless causal, the second half of the channels runs backwards in time; their gate
+    stays below `backward_decay`, so that a limited look-ahead is enough for them.
+    """
+
+    def __init__(self, channels: int, memories: int, causal: bool, backward_decay: float):
+        super().__init__()
+        self.forwards = memories if causal else memories // 2
+        self.ceiling = backward_decay
+        self.gate = nn.Linear(channels, memories)
+        self.candidate = nn.Linear(channels, memories, bias=False)
+        self.out = ConvNorm(memories, channels)
+        nn.init.constant_(self.gate.bias, 2.0)
+        nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
+
+    def forward(
+        self,
+        pieces: list[Tensor],
+        initial: Tensor,
+        kept: int,
+        held: list[Tensor] | None = None,
+    ) -> tuple[list[Tensor], Tensor]:
+        """Consecutive pieces (B, N, P, C) -> the same.
+
+        `initial` (B, P, forwards) precedes the first; returns also that after `kept` pieces. In the
+        frames `held` (B, N, 1, 1) each, the state stays what it was.
+        """
+        candidates = [self.candidate(x) for x in pieces]
+        gates = [self.gate(x) for x in pieces]
+        if held is not None:
+            gates = [g.masked_fill(h, OPEN) for g, h in zip(gates, held, strict=True)]
+        states, carried = scan(candidates, gates, initial, self.ceiling, kept)
+        return [self.out(h).add_(x) for x, h in zip(pieces, states, strict=True)], carried
+
+
+def exchanged(matrix: Tensor, x: Tensor) -> Tensor:
+    """matrix (P, Q) applied to the positions of x (B, N, Q, C) -> (B, N, P, C).
+
+    One small product a frame: `torch.matmul` would transpose all of x, at five times the cost.
+    """
+    frames = x.flatten(0, 1)
+    matrices = matrix.to(x.dtype).expand(len(frames), *matrix.shape)
+    return torch.bmm(matrices, frames).unflatten(0, x.shape[:2])
+
+
+class Mixer(nn.Module):
+    """Exchange between positions: x + gate(x) * (learned P x P matrix applied to x)."""
+
+    def __init__(self, positions: int, channels: int):
+        super().__init__()
+        self.matrix = nn.Parameter(torch.randn(positions, positions) * positions**-0.5)
+        self.gate = nn.Linear(channels, channels)
+        self.value = ConvNorm(channels, channels)
+        nn.init.zeros_(self.value.norm.weight)  # a fresh block changes nothing
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(x, self.gate(x).sigmoid_(), exchanged(self.matrix, self.value(x)))

@@ -1,0 +1,126 @@
+"""`denoiser.scan` on a GPU: one thread a lane, all frames in one kernel.
+
+A lane is one channel of one position of one recording. Frame after frame PyTorch would start
+hundreds of kernels, and wait for each longer than it runs.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, library
+
+BLOCK = 128  # lanes
+
+
+@triton.jit
+def _lanes(lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr):
+    """Recording and lanes of this program; which exist, which run forwards; where `initial` is."""
+    batch = tl.program_id(1).to(tl.int64)
+    lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    channel = lane % CHANNELS
+    before = (batch * (lanes // CHANNELS) + lane // CHANNELS) * FORWARDS + channel
+    return batch, lane, lane < lanes, channel < FORWARDS, before
+
+
+@triton.jit
+def _scan(
+    candidate, gate, initial, out, carried, ceiling, frames, keep, lanes,
+    CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    batch, lane, inside, forwards, before = _lanes(lanes, CHANNELS, FORWARDS, BLOCK)
+    most = tl.where(forwards, 1.0, ceiling)
+    h = tl.load(initial + before, mask=inside & forwards, other=0.0).to(tl.float32)
+    at = (batch * frames + tl.where(forwards, 0, frames - 1)) * lanes + lane
+    step = tl.where(forwards, lanes, -lanes)
+    g = tl.load(candidate + at, mask=inside, other=0.0)
+    z = tl.load(gate + at, mask=inside, other=0.0)
+    for n in range(frames):
+        here, at = at, at + step
+        a = most / (1 + tl.exp(-z.to(tl.float32)))
+        new = g.to(tl.float32)
+        more = inside & (n + 1 < frames)  # fetched while this frame is computed
+        g = tl.load(candidate + at, mask=more, other=0.0)
+        z = tl.load(gate + at, mask=more, other=0.0)
+        h = new + a * (h - new)
+        tl.store(out + here, h, mask=inside)
+        tl.store(carried + before, h, mask=inside & forwards & (n == keep - 1))
+
+
+@triton.jit
+def _scan_backward(
+    grad, candidate, gate, initial, out, candidate_grad, gate_grad, initial_grad,
+    ceiling, frames, lanes,
+    CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    batch, lane, inside, forwards, before = _lanes(lanes, CHANNELS, FORWARDS, BLOCK)
+    most = tl.where(forwards, 1.0, ceiling)
+    first = tl.load(initial + before, mask=inside & forwards, other=0.0).to(tl.float32)
+    at = (batch * frames + tl.where(forwards, frames - 1, 0)) * lanes + lane
+    step = tl.where(forwards, -lanes, lanes)
+    carry = tl.zeros((BLOCK,), tl.float32)  # a[n+1] d[n+1]
+    for n in range(frames):
+        more = inside & (n + 1 < frames)
+        d = tl.load(grad + at, mask=inside, other=0.0).to(tl.float32) + carry
+        g = tl.load(candidate + at, mask=inside, other=0.0).to(tl.float32)
+        z = tl.load(gate + at, mask=inside, other=0.0).to(tl.float32)
+        earlier = tl.load(out + at + step, mask=more, other=0.0).to(tl.float32)
+        earlier = tl.where(more, earlier, first)
+        share = 1 / (1 + tl.exp(-z))
+        a = most * share
+        tl.store(candidate_grad + at, d * (1 - a), mask=inside)
+        tl.store(gate_grad + at, d * (earlier - g) * a * (1 - share), mask=inside)
+        carry = a * d
+        at += step
+    tl.store(initial_grad + before, carry, mask=inside & forwards)
+
+
+def _launch(kernel, like: Tensor, forwards: int, *arguments) -> None:
+    batch, _, positions, channels = like.shape
+    lanes = positions * channels
+    grid = (triton.cdiv(lanes, BLOCK), batch)
+    kernel[grid](*arguments, lanes, CHANNELS=channels, FORWARDS=forwards, BLOCK=BLOCK)
+
+
+@library.custom_op("denoiser::scan", mutates_args=())
+def scan(
+    candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float, keep: int
+) -> tuple[Tensor, Tensor]:
+    """As `denoiser.models.scan.scan`."""
+    candidate, gate, initial = (x.contiguous() for x in (candidate, gate, initial))
+    out, carried = torch.empty_like(candidate), torch.empty_like(initial)
+    arguments = candidate, gate, initial, out, carried, ceiling, candidate.shape[1], keep
+    _launch(_scan, candidate, initial.shape[-1], *arguments)
+    return out, carried
+
+
+@library.custom_op("denoiser::scan_backward", mutates_args=())
+def _backward(
+    grad: Tensor, candidate: Tensor, gate: Tensor, initial: Tensor, out: Tensor, ceiling: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad, candidate, gate, initial = (x.contiguous() for x in (grad, candidate, gate, initial))
+    results = tuple(torch.empty_like(x) for x in (candidate, gate, initial))
+    arguments = grad, candidate, gate, initial, out, *results, ceiling, candidate.shape[1]
+    _launch(_scan_backward, candidate, initial.shape[-1], *arguments)
+    return results
+
+
+@scan.register_fake
+def _(candidate, gate, initial, ceiling, keep):
+    return candidate.new_empty(candidate.shape), initial.new_empty(initial.shape)
+
+
+@_backward.register_fake
+def _(grad, candidate, gate, initial, out, ceiling):
+    return tuple(x.new_empty(x.shape) for x in (candidate, gate, initial))
+
+
+def _remember(ctx, inputs: tuple, output: tuple) -> None:
+    candidate, gate, initial, ctx.ceiling, _ = inputs
+    ctx.save_for_backward(candidate, gate, initial, output[0])
+
+
+def _gradients(ctx, grad: Tensor, _) -> tuple:
+    return *_backward(grad, *ctx.saved_tensors, ctx.ceiling), None, None
+
+
+scan.register_autograd(_gradients, setup_context=_remember)

@@ -1,0 +1,202 @@
+"""The same video with another sound: all else is copied packet by packet, never encoded again."""
+
+import heapq
+import os
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+
+from denoiser import audio
+from denoiser.audio import sandbox, timing
+from denoiser.audio.encode import LOUDEST
+from denoiser.files import replacing
+from denoiser.video import carried, pictures
+from denoiser.video.speakers import Placement
+
+BIT_RATE = 96_000  # of sound, a channel and second
+AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # it knows lower ones, in frames of up to 128 ms
+OPUS_RATE = 48_000
+KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # the others' pictures go into .mkv
+PING_SECONDS = 1.0  # between signs of life of the process that works
+
+
+def has_picture(path) -> bool:
+    """Whether a file is a video; a cover is no picture."""
+    return sandbox.one(_has_picture, path)
+
+
+def _has_picture(path: Path, notify) -> Iterator[bool]:
+    with audio.opened(path) as (container, _):
+        yield _picture(container) is not None
+
+
+def suffix(source) -> str:
+    """The ending of `source` with another sound."""
+    ending = Path(source).suffix.lower()
+    return ending if ending in KEPT else ".mkv"
+
+
+def replace_sound(source, sound, target, notify: audio.Notify | None = None) -> None:
+    """Write the video `source` with the audio file `sound` in place of the track that was cleaned.
+
+    `sound` is as long as the decoded sound of `source`, and is heard when that was. It becomes AAC,
+    in .webm Opus, its channels at the speakers they had. Other tracks, chapters and tags are
+    copied; `notify` gets one sentence for what `target` cannot hold, and one for which of several
+    sound tracks was cleaned. Memory does not grow with the length. Raises AudioError in one
+    sentence; the target is whole or not there.
+    """
+    target = Path(target)
+    try:
+        with replacing(target) as temporary:
+            files = (os.path.abspath(path) for path in (sound, target, temporary))
+            for _ in sandbox.run(_replaced, source, *files, notify=notify):
+                pass
+    except OSError as error:
+        raise _not_written(target, error) from None
+
+
+def _replaced(source: Path, sound: str, target: str, temporary: str, notify) -> Iterator[None]:
+    """`replace_sound` into a temporary file; yields None as a sign of life."""
+    said, pinged = [], time.monotonic()
+    try:
+        for _ in _film(source, sound, Path(target), temporary, said):
+            if time.monotonic() > pinged + PING_SECONDS:
+                pinged = time.monotonic()
+                yield None
+    except OSError as error:  # FFmpeg's own errors are such
+        raise _not_written(Path(target), error) from None
+    for sentence in said if notify else ():
+        notify(sentence)
+
+
+def _film(source: Path, sound: str, target: Path, temporary: str, said: list) -> Iterator[None]:
+    with audio.opened(source) as (container, stream):
+        picture = _picture(container)
+        if picture is None:
+            raise audio.AudioError(f"{source.name} has no picture: choose a video.")
+        times = {picture.index: (yield from pictures.times(source, picture.index))}
+        with _create(temporary, suffix(target), picture) as written:
+            tracks = carried.Tracks(written)
+            for each in container.streams:
+                if each.index == stream.index:
+                    heard = _Heard(written, source, sound, suffix(target) == ".webm")
+                    carried.describe(heard.stream, stream)
+                elif each.index == picture.index:
+                    _copy_picture(tracks, picture, written.format.name)
+                else:
+                    tracks.copy(each)
+            written.start_encoding()
+            copies = carried.packets(container, tracks.copies, times, timing.zero(container))
+            for _, packet in heapq.merge(copies, heard.packets(), key=lambda each: each[0]):
+                written.mux(packet)
+                yield
+        said += _remarks(
+            container, stream, target, [*tracks.lost, *_lost_tags(container, temporary)]
+        )
+
+
+def _picture(container):
+    """The stream of moving pictures, or None."""
+    videos = (each for each in container.streams.video if not each.disposition & carried.COVER)
+    return next((stream for stream in videos if stream.codec_context), None)
+
+
+def _copy_picture(tracks: carried.Tracks, picture, into: str) -> None:
+    try:
+        tracks.copy(picture, needed=True)
+    except ValueError:
+        name = picture.codec_context.name
+        raise audio.AudioError(
+            f"Pictures in {name} cannot be put into {into}: convert the video to MP4 first."
+        ) from None
+
+
+def _create(path, ending: str, picture):
+    """A container for the film, with what its own says about itself."""
+    name, options = {".mkv": "matroska", ".m4v": "mp4"}.get(ending, ending[1:]), {}
+    if name == "webm" and picture.codec_context.codec.canonical_name not in ("vp8", "vp9", "av1"):
+        name = "matroska"  # browsers record H.264 into .webm
+    if name == "mov":
+        options["movflags"] = "use_metadata_tags"  # where and with what a phone filmed
+    if name in ("matroska", "webm"):
+        options["default_mode"] = "passthrough"  # the flags of the tracks are those they had
+    container = av.open(f"file:{path}", "w", name, container_options=options)
+    container.metadata.update(picture.container.metadata)
+    container.set_chapters(picture.container.chapters())
+    return container
+
+
+def _remarks(container, stream, target: Path, lost: list[str]) -> list[str]:
+    """Which track was cleaned, if there are several, and what the target lacks."""
+    remarks, tracks = [], container.streams.audio
+    if len(tracks) > 1:
+        number = [track.index for track in tracks].index(stream.index) + 1
+        name = carried.named(stream)
+        remarks.append(
+            f"Of {len(tracks)} sound tracks, number {number}{f' ({name})' if name else ''} was "
+            "cleaned; the others are as they were."
+        )
+    if lost:
+        remarks.append(f"{target.name} cannot hold {', '.join(lost)}.")
+    return remarks
+
+
+def _lost_tags(container, path: str) -> list[str]:
+    with av.open(f"file:{path}", metadata_errors="replace") as film:
+        missing = carried.missing_tags(container.metadata, film.metadata)
+    return [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
+
+
+def _not_written(target: Path, error: OSError) -> audio.AudioError:
+    why = (error.strerror or "FFmpeg failed").lower()
+    return audio.AudioError(f"{target.name} cannot be written: {why}.")
+
+
+class _Heard:
+    """The new track: `sound`, encoded."""
+
+    def __init__(self, container, source: Path, sound: str, opus: bool):
+        about, film = audio.info(sound), audio.info(source)
+        layout = film.layout if film.channels == about.channels else about.layout
+        codec, rate = "aac", about.sample_rate
+        if opus:
+            codec, rate = "libopus", OPUS_RATE
+        elif rate not in AAC_RATES:
+            rate = next((known for known in AAC_RATES if known % rate == 0), AAC_RATES[1])
+        self._path, self._place = sound, Placement(layout, codec)
+        self._resampler = audio.Resampler(about.sample_rate, rate, about.channels)
+        self.stream = container.add_stream(codec, rate=rate, layout=self._place.layout)
+        self.stream.bit_rate = BIT_RATE * len(self._place.matrix)
+
+    def packets(self) -> Iterator[tuple[float, av.Packet]]:
+        """Times in s and packets."""
+        nothing, position = np.zeros((self._resampler.channels, 0), np.float32), 0  # samples
+        for block in chain(audio.blocks(self._path, seconds=1.0), [nothing]):
+            wave = self._resampler.push(block, last=not block.size)
+            if np.abs(wave).max(initial=0) > LOUDEST:
+                name = Path(self._path).name
+                raise audio.AudioError(
+                    f"{name} is over {LOUDEST:,.0f} times full scale: take .wav."
+                )
+            if wave.size:
+                yield from self._coded(self._frame(wave, position))
+                position += wave.shape[1]
+        yield from self._coded(None)
+
+    def _frame(self, wave: np.ndarray, position: int) -> av.AudioFrame:
+        packed = self._place(wave).T.reshape(1, -1)  # (C, n) -> (1, n C)
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(packed, np.float32), "flt", self._place.layout
+        )
+        frame.sample_rate, frame.pts = self.stream.rate, position
+        frame.time_base = Fraction(1, self.stream.rate)
+        return frame
+
+    def _coded(self, frame: av.AudioFrame | None) -> Iterator[tuple[float, av.Packet]]:
+        for packet in self.stream.encode(frame):
+            yield packet.pts / self.stream.rate, packet

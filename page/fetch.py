@@ -1,0 +1,175 @@
+"""A public address of an audio or video file -> a file here, for addresses that strangers give.
+
+A server that fetches what it is told to can be turned against its own network. So: http and https
+only, on their own ports; every address behind the name must be public, and the connection goes to
+the very address that was checked; the same for every redirect; no proxies, no credentials; limits
+for size and time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+import urllib.parse
+from contextlib import suppress
+from pathlib import Path
+
+from denoiser.errors import FetchError
+from denoiser.files import replacing
+from page.addresses import PORTS, moved, name
+from page.addresses import parts as _parts
+
+MOST_BYTES = 200_000_000
+MOST_SECONDS = 60.0
+MOST_REDIRECTS = 5
+DEAD_SECONDS = 5.0  # for an address that does not answer, before the next one is tried
+REDIRECTS = (301, 302, 303, 307, 308)
+PIECE = 1 << 16  # bytes
+HEADERS = {"User-Agent": "speech-denoiser", "Accept": "*/*", "Accept-Encoding": "identity"}
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def fetch(
+    url: str, folder: Path, *, most_bytes: int = MOST_BYTES, seconds: float = MOST_SECONDS
+) -> Path:
+    """The file behind a public http or https address, in `folder`, under its own name.
+
+    Raises FetchError in one sentence; then nothing is left in the folder.
+    """
+    end = time.monotonic() + seconds
+    for _ in range(MOST_REDIRECTS + 1):
+        parts = _parts(url)
+        connection = _connected(parts, end)
+        # A server that sends drop by drop is never late for a socket: this ends it all
+        watch = threading.Timer(end - time.monotonic(), _cut, [connection.sock])
+        watch.daemon = True
+        watch.start()
+        try:
+            answer = _asked(connection, parts)
+            if answer.status not in REDIRECTS:
+                _refuse(answer, parts.hostname, most_bytes)
+                path = Path(folder) / name(answer.getheader("Content-Disposition", ""), parts)
+                return _saved(answer, path, most_bytes, end)
+            url = moved(parts, answer.getheader("Location", ""))
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if isinstance(error, FetchError):
+                raise
+            if time.monotonic() >= end:
+                raise FetchError(f"{parts.hostname} took longer than {seconds:.0f} s.") from None
+            raise FetchError(f"{parts.hostname} broke off: {_line(error)}.") from None
+        finally:
+            watch.cancel()
+            connection.close()
+    raise FetchError(f"The link is passed on more than {MOST_REDIRECTS} times: give the last one.")
+
+
+def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPConnection:
+    """A connection to an address of the host, all of which are public."""
+    host, port = parts.hostname, PORTS[parts.scheme]
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise FetchError(f"There is no host {host}: check the link.") from None
+    addresses = list(dict.fromkeys(address[4][0] for address in found))
+    for address in addresses:
+        if not _is_public(address):
+            raise FetchError(f"{host} is not on the public internet: it is not fetched from.")
+    error = None
+    for others, address in zip(range(len(addresses))[::-1], addresses, strict=True):
+        try:
+            sock = _opened(address, parts, end, others)
+        except OSError as problem:
+            error = problem
+            continue
+        connection = http.client.HTTPConnection(parts.netloc)  # without the port that it would name
+        connection.sock = sock  # which it then does not open by itself
+        return connection
+    raise FetchError(f"{host} cannot be reached: {_line(error)}.")
+
+
+def _opened(address: str, parts: urllib.parse.SplitResult, end: float, others: int):
+    """A socket to one address, within its share of the time where others are left to be tried."""
+    left = max(0.001, end - time.monotonic())
+    share = min(DEAD_SECONDS, left / (others + 1)) if others else left
+    until = time.monotonic() + share
+    sock = socket.create_connection((address, PORTS[parts.scheme]), timeout=share)
+    if parts.scheme == "https":
+        sock = _secured(sock, parts.hostname, max(0.001, until - time.monotonic()))
+    sock.settimeout(max(0.001, end - time.monotonic()))  # an answer may take longer
+    return sock
+
+
+def _secured(sock: socket.socket, host: str, seconds: float) -> ssl.SSLSocket:
+    context = ssl.create_default_context()
+    sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    watch = threading.Timer(seconds, _cut, [sock])
+    watch.start()
+    try:
+        sock.do_handshake()
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        watch.cancel()
+    return sock
+
+
+def _cut(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def _is_public(address: str) -> bool:
+    """Whether an address, and one that is wrapped in it, belongs to the public internet."""
+    ip = ipaddress.ip_address(address.split("%")[0])
+    if not ip.is_global or ip.is_multicast or ip.is_reserved:
+        return False
+    if ip.version == 4:
+        return True
+    wrapped = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if ip in NAT64:
+        wrapped.append(ipaddress.ip_address(int(ip) & 0xFFFFFFFF))
+    return all(_is_public(str(each)) for each in wrapped if each is not None)
+
+
+def _asked(connection, parts) -> http.client.HTTPResponse:
+    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    connection.request("GET", target, headers=HEADERS)
+    return connection.getresponse()
+
+
+def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> None:
+    """What need not be read at all."""
+    if answer.status != 200:
+        reason = http.client.responses.get(answer.status, "")
+        raise FetchError(f"{host} answers {answer.status} {reason}: check the link.")
+    if answer.headers.get_content_type() == "text/html":
+        raise FetchError("The link leads to a web page, not to a file: give the file's own link.")
+    if answer.length is not None and answer.length > most_bytes:
+        raise _too_large(most_bytes)
+
+
+def _saved(answer, path: Path, most_bytes: int, end: float) -> Path:
+    """The body in a file; it has its name when it is whole."""
+    size = 0
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        while piece := answer.read1(PIECE):
+            size += len(piece)
+            if size > most_bytes:
+                raise _too_large(most_bytes)
+            file.write(piece)
+        if answer.length or time.monotonic() >= end:
+            raise http.client.IncompleteRead(b"", answer.length)
+    return path
+
+
+def _too_large(most_bytes: int) -> FetchError:
+    return FetchError(f"The file is larger than {most_bytes / 1e6:.0f} MB: take a smaller one.")
+
+
+def _line(error: Exception | None) -> str:
+    return " ".join(str(error).split()).rstrip(".")[:120] or type(error).__name__

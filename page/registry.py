@@ -1,0 +1,116 @@
+"""Loaded models by name and device: shared by all visitors, changed by nobody."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple
+
+LOADED = 4  # at most, besides the first; then the one that was longest unused goes
+
+
+class Loaded(NamedTuple):
+    model: object  # in eval mode
+    label: str  # its name, and what tells one state of it from another
+    card: str = ""  # Markdown
+
+
+class Shelf:
+    """The model that the page was started with, those beside it in checkpoints/, and the Hub's.
+
+    All run on the `device` of the first, where a visitor does not choose another.
+    """
+
+    def __init__(self, first: Loaded, name: str, folder: Path, device: str):
+        self.first, self._first, self._folder, self.device = name, first, folder, device
+        self._loaded: OrderedDict[tuple[Path, str], Loaded] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([self.first, *_embedded()]))
+
+    def get(self, name: str | None = None, device: str | None = None) -> Loaded:
+        """A model by its name here or on the Hub; never by a folder of this computer.
+
+        Raises CheckpointError in one sentence.
+        """
+        from denoiser import checkpoint
+        from denoiser.hub import download
+
+        name = (name or self.first).strip()
+        device = self.device if device in (None, "", "auto") else device
+        if name == self.first and device == self.device:
+            return self._first
+        folder = self._folder if name == self.first else _embedded().get(name)
+        if not folder and (not download.SOURCE.fullmatch(name) or Path(name).is_dir()):
+            raise checkpoint.CheckpointError(
+                f"There is no model {name} here: choose {' or '.join(self.names)}, or give "
+                "owner/name of weights on the Hugging Face Hub."
+            )
+        with self._lock:
+            folder = folder or download.fetch(name)[0]
+            if (folder, device) not in self._loaded:
+                model = checkpoint.load(folder, device)
+                self._loaded[folder, device] = Loaded(model, label(folder, name), card(folder))
+                if len(self._loaded) > LOADED:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end((folder, device))
+            return self._loaded[folder, device]
+
+
+def start(source: str | None, device: str) -> tuple[Shelf, str | None]:
+    """A shelf with the model of `source`, or, if the Hub is away, the embedded one and a notice.
+
+    Raises CheckpointError in one sentence.
+    """
+    from denoiser import checkpoint
+    from denoiser.hub import download
+
+    notice = None
+    try:
+        folder, notice = download.fetch(source)
+    except download.Unreachable as error:
+        folder, _ = download.fetch(None)
+        notice = f"{error} This page runs with the weights that it came with, not with {source}."
+        source = None
+    model = checkpoint.load(folder, device)
+    embedded = {path: name for name, path in _embedded().items()}
+    name = embedded.get(folder.resolve()) or source or folder.name
+    return Shelf(Loaded(model, label(folder, name), card(folder)), name, folder, device), notice
+
+
+def label(folder: Path, name: str) -> str:
+    """Name, and the commit on the Hub or the first digits of the weights' SHA-256."""
+    import hashlib
+
+    from denoiser.hub import download
+
+    if download.COMMIT.fullmatch(folder.name):
+        return f"{name}, commit {folder.name[:8]}"
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    return f"{name}, weights {digest[:8]}"
+
+
+def card(folder: Path) -> str:
+    """The model card without its front matter."""
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()
+
+
+def devices() -> list[str]:
+    """What there is to choose from, the best first."""
+    import torch
+
+    found = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
+    return ["auto", *found, "cpu"]
+
+
+def _embedded() -> dict[str, Path]:
+    from denoiser import checkpoint
+
+    folders = sorted(checkpoint.DEFAULT.parent.glob("*/model.safetensors"))
+    return {path.parent.name: path.parent.resolve() for path in folders}

@@ -1,0 +1,315 @@
+"""What visitors send is denoised as it was sent, under their name for it, whatever it is."""
+
+import json
+import sys
+import unicodedata
+import zipfile
+from pathlib import Path
+
+import av
+import gradio_client
+import httpx
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import until
+from sounds import encode, noise, speech_like, write_video
+from visitor import choose, denoise, download, upload, wait_for_result
+
+from denoiser import offline
+from page import addresses, fetch, handlers, results, uploads
+
+FFPROBE = 'print(\'{"format": {}, "streams": [{"codec_name": "unheard_of"}]}\')'
+FFMPEG = "import sys, shutil; shutil.copy({silence!r}, sys.argv[-1])"
+
+
+@pytest.fixture(params=["no ffmpeg", "ffmpeg"])
+def path_with(request, tmp_path, monkeypatch):
+    """PATH without ffmpeg, or with one that makes silence of all it is given to convert."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    if request.param == "ffmpeg":
+        silence = tmp_path / "silence.wav"
+        sf.write(silence, np.zeros(16000), 16000, subtype="PCM_16")
+        texts = {"ffprobe": FFPROBE, "ffmpeg": FFMPEG.format(silence=str(silence))}
+        for name, text in texts.items():
+            (programs / name).write_text(f"#!{sys.executable}\n{text}\n")
+            (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+
+
+def by_button(page, path) -> None:
+    page.locator("input[data-testid$=upload-button]").first.set_input_files(str(path))
+
+
+def untouched(page, tmp_path) -> Path:
+    """The result at strength 0: the recording itself."""
+    page.locator("#recording").get_by_role("button", name="Clear").wait_for()
+    denoise(page)
+    wait_for_result(page)
+    page.locator(".run input[type=range]").first.press("Home")
+    page.get_by_text("Almost nothing was removed").wait_for()
+    page.wait_for_timeout(500)
+    return download(page, tmp_path)
+
+
+def write_two_tracks(path, first: np.ndarray, second: np.ndarray) -> None:
+    """A film whose second track (T,) is its default."""
+    with av.open(str(path), "w") as film:
+        pictures = film.add_stream("mpeg4", rate=10, width=32, height=32, pix_fmt="yuv420p")
+        tracks = [film.add_stream("pcm_s16le", rate=48000, layout="mono") for _ in range(2)]
+        tracks[1].disposition = av.stream.Disposition.default
+        for _ in range(10 * len(first) // 48000):
+            black = np.zeros((32, 32, 3), np.uint8)
+            film.mux(pictures.encode(av.VideoFrame.from_ndarray(black, "rgb24")))
+        film.mux(pictures.encode(None))
+        for track, wave in zip(tracks, (first, second), strict=True):
+            samples = np.round(wave * 32767).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            frame.sample_rate = 48000
+            film.mux(track.encode(frame))
+            film.mux(track.encode(None))
+
+
+def test_a_film_is_heard_on_its_default_track_and_stays_a_film(page, path_with, tmp_path):
+    voice = speech_like(2.0, 48000)[:, 0]
+    write_two_tracks(tmp_path / "two_tracks.mkv", noise(96000)[0], voice)
+    by_button(page, tmp_path / "two_tracks.mkv")
+    result = untouched(page, tmp_path)
+    assert result.name == "two_tracks_denoised.wav"
+    assert np.corrcoef(sf.read(result)[0], voice)[0, 1] > 0.98
+    choose(page, "Format", "The video with the new sound")
+    until(lambda: download(page, tmp_path).suffix == ".mkv")
+
+
+@pytest.mark.parametrize(("ending", "subtype"), [("mov", "PCM_24"), ("caf", "FLOAT")])
+def test_bits_and_peak_are_those_of_the_file(page, path_with, tmp_path, ending, subtype):
+    path, wave = tmp_path / f"talk.{ending}", speech_like(2.0, 48000)
+    if ending == "mov":
+        encode(path, "pcm_s24le", wave.T, 48000)
+    else:
+        wave *= 4 / np.abs(wave).max()
+        sf.write(path, wave, 48000, format="CAF", subtype="FLOAT")
+    by_button(page, path)
+    result = untouched(page, tmp_path)
+    assert sf.info(result).subtype == subtype
+    assert np.abs(sf.read(result)[0]).max() == pytest.approx(np.abs(wave).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize("way", ["link", "example"])
+def test_a_copied_link_names_where_the_recording_came_from(
+    page, url, path_with, tmp_path, monkeypatch, way
+):
+    def fetched(address: str, folder: Path) -> Path:
+        sf.write(folder / "talk.aiff", speech_like(1.0, 16000), 16000)
+        return folder / "talk.aiff"
+
+    monkeypatch.setattr(fetch, "fetch", fetched)
+    query = {"link": "url=https://example.com/talk.aiff", "example": "example=rain"}[way]
+    page.goto(f"{url}?{query}")
+    wait_for_result(page)
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_text("Whoever opens this link gets this result").wait_for()
+    assert f"?{way.replace('link', 'url')}=" in page.locator("#player .said").inner_text()
+
+
+def test_noise_on_top_is_in_the_result(page, path_with, cache, tmp_path):
+    """A noise of the visitor's own, in a format that no browser knows."""
+    clean, hiss = speech_like(2.0, 16000), noise(32000).T
+    sf.write(tmp_path / "clean.wav", clean, 16000, subtype="FLOAT")
+    sf.write(tmp_path / "hiss.caf", hiss, 16000, format="CAF")
+    upload(page, tmp_path / "clean.wav")
+    page.get_by_text("A link, or noise for a clean recording").click()
+    with page.expect_response(lambda response: "/tmp" in response.url and "clean" in response.url):
+        page.locator("input[data-testid$=upload-button]").last.set_input_files(
+            str(tmp_path / "hiss.caf")
+        )
+    result, _ = sf.read(untouched(page, tmp_path), always_2d=True)
+    assert np.corrcoef((result - clean)[:, 0], hiss[:, 0])[0, 1] > 0.999
+
+
+def test_there_is_nothing_that_trims_in_the_browser(page, noisy):
+    upload(page, noisy)
+    assert page.locator("#recording").get_by_role("button", name="Trim").count() == 0
+    assert page.locator("#recording").get_by_role("button", name="Play", exact=True).count() == 1
+
+
+def test_the_recording_is_what_is_shown(page, tmp_path):
+    """After a file that no browser plays an example, then nothing."""
+    sf.write(tmp_path / "first.caf", speech_like(1.0, 16000), 16000, format="CAF")
+    page.locator("#recording input[type=file]").set_input_files(str(tmp_path / "first.caf"))
+    note = page.get_by_text("Your browser cannot play this format.")
+    note.wait_for()
+    page.get_by_role("button", name="Rain").click()
+    note.wait_for(state="hidden")
+    denoise(page)
+    wait_for_result(page)
+    assert download(page, tmp_path).name == "rain_denoised.wav"
+    page.locator("#recording").get_by_role("button", name="Clear").click()
+    denoise(page)
+    page.get_by_text("There is nothing to denoise yet").wait_for()
+
+
+def test_of_two_uploads_the_last_chosen_stays_though_the_first_arrives_later(page, noisy, tmp_path):
+    held = []
+    page.route("**/upload*", lambda route: route.continue_() if held else held.append(route))
+    sf.write(tmp_path / "slow.caf", speech_like(1.0, 16000), 16000, format="CAF")
+    by_button(page, tmp_path / "slow.caf")
+    until(lambda: page.wait_for_timeout(20) or held)
+    by_button(page, noisy)
+    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
+    with page.expect_response("**/upload*"):
+        held[0].continue_()
+    page.wait_for_timeout(500)  # long enough to take the place of the other, if it did
+    denoise(page)
+    wait_for_result(page)
+    assert download(page, tmp_path).name == "inter.view_denoised.wav"
+
+
+def test_what_is_dropped_on_the_box_may_be_a_video(page, tmp_path):
+    write_video(tmp_path / "film.mp4", speech_like(1.0, 48000))
+    data = list((tmp_path / "film.mp4").read_bytes())
+    drop = """(box, data) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(data)], "film.mp4", { type: "video/mp4" }));
+      const about = { dataTransfer: transfer, bubbles: true, cancelable: true };
+      box.dispatchEvent(new DragEvent("drop", about));
+    }"""
+    page.get_by_text("Drop Audio Here").evaluate(drop, data)
+    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
+    denoise(page)
+    wait_for_result(page)
+    assert download(page, tmp_path).name == "film_denoised.wav"
+
+
+def test_any_length_of_address_is_answered_by_the_sentence(page):
+    page.get_by_text("A link, or noise for a clean recording").click()
+    page.get_by_label("Link to an audio or video file").fill(
+        f"https://example.com/{'x' * addresses.LONGEST}"
+    )
+    page.get_by_role("button", name="Open", exact=True).click()
+    page.locator(".toast-body").get_by_text(f"{addresses.LONGEST} characters").wait_for()
+
+
+def test_every_file_of_a_batch_has_its_row(client, tmp_path):
+    """Formats that browsers have no name for, a text that has the name of one, and a picture."""
+    wave, kinds = speech_like(1.0, 16000), ("CAF", "W64", "AU", "AIFF")
+    for kind in kinds:
+        sf.write(tmp_path / f"talk.{kind.lower()}", wave, 16000, format=kind)
+    encode(tmp_path / "talk.spx.ogg", "libopus", noise(48000), 48000)
+    (tmp_path / "text.caf").write_text("This is a letter, not a sound.")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    sent = sorted(path for path in tmp_path.iterdir() if path.is_file())
+    archive, table = client.predict(
+        [gradio_client.handle_file(str(path)) for path in sent], 100, api_name="/batch"
+    )
+    rows = table.splitlines()[2:]
+    assert [row.split(" | ")[0].strip("| ") for row in rows] == [path.name for path in sent]
+    bad = [row for row in rows if not row.endswith("denoised |")]
+    assert [row.split(" | ")[0] for row in bad] == ["| picture.png", "| text.caf"]
+    assert all(row.endswith(". |") for row in bad)
+    with zipfile.ZipFile(archive) as bundle:
+        assert len(set(bundle.namelist())) == len(sent) - 2
+
+
+NAMES = (
+    *("Wow!.wav", "WOW!.wav", "caf\u00e9.wav", "cafe\u0301.wav", "a|b.wav", "100% #1?.wav"),
+    *("<script>alert(1)<script>.wav", "*b* _x_ [l](u) `c` ~~s~~ $$x$$.wav", "&lt;amp&amp;.wav"),
+    *("www.example.com.wav", f"{'x' * 251}.wav", f"{'日' * 83}.wav", f"{'日' * 83}!.wav"),
+)
+
+
+def test_rows_and_archive_have_the_visitors_names(page, tmp_path):
+    page.get_by_role("tab", name="Several files").click()
+    for name in NAMES:
+        sf.write(tmp_path / name, speech_like(0.5, 16000), 16000)
+    page.locator("#files input[type=file]").set_input_files([str(tmp_path / n) for n in NAMES])
+    page.get_by_text("Wow!").first.wait_for()
+    page.get_by_role("button", name="Denoise all").click()
+    with page.expect_download(timeout=60000) as waiting:
+        page.locator("#archive a").first.click(timeout=60000)
+    waiting.value.save_as(tmp_path / "denoised.zip")
+    cells = page.locator("#table tbody td:first-child").all_inner_texts()
+    assert [" ".join(cell.split()) for cell in cells] == list(NAMES)
+    assert page.locator("#table a, #table em, #table code, #table script").count() == 0
+    with zipfile.ZipFile(tmp_path / "denoised.zip") as bundle:
+        names = bundle.namelist()
+    assert names[:4] == [
+        *("Wow!_denoised.wav", "WOW!_denoised-2.wav"),
+        *("caf\u00e9_denoised.wav", "cafe\u0301_denoised-2.wav"),
+    ]
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == len(NAMES)
+    assert max(len(name.encode()) for name in names) <= 255
+
+
+def test_one_recording_keeps_its_name_too(page, tmp_path):
+    sf.write(tmp_path / "Wow! #2.wav", speech_like(1.0, 16000), 16000)
+    upload(page, tmp_path / "Wow! #2.wav")
+    denoise(page)
+    wait_for_result(page)
+    assert download(page, tmp_path).name == "Wow! #2_denoised.wav"
+
+
+def posted(url, file: dict) -> str:
+    """What /denoise says, asked by a program that is not gradio_client."""
+    call, settings = f"{url}gradio_api/call/denoise", [100, "band", "auto", False, "keep"]
+    data = json.dumps({"data": [file, *settings]})  # as ASCII, which holds any character
+    asked = httpx.post(call, content=data, headers={"Content-Type": "application/json"})
+    return httpx.get(f"{call}/{asked.json()['event_id']}", timeout=60).text
+
+
+@pytest.mark.parametrize(
+    ("claimed", "name"),
+    [
+        ("../../x.wav", "x_denoised.wav"),
+        ("..\\..\\x.wav", "x_denoised.wav"),
+        ("/etc/x.wav", "x_denoised.wav"),
+        ("a\x00b\nc.wav", "a_b_c_denoised.wav"),
+        ("\ud800.wav", "__denoised.wav"),
+        ("..", "recording_denoised.wav"),
+        ("CON.wav", "_CON_denoised.wav"),
+        ("y" * 4000, f"{'y' * 242}_denoised.wav"),
+    ],
+)
+def test_a_name_that_a_client_claims_leads_out_of_no_folder(url, cache, noisy, claimed, name):
+    files = {"files": ("talk.wav", noisy.read_bytes())}
+    (path,) = httpx.post(f"{url}gradio_api/upload", files=files).json()
+    before = {other.name for other in cache.iterdir()}
+    file = {"path": path, "orig_name": claimed, "meta": {"_type": "gradio.FileData"}}
+    said = posted(url, file)
+    assert "event: complete" in said, said
+    new = [folder for folder in cache.iterdir() if folder.name not in before]
+    (result,) = (path for folder in new for path in folder.glob("100-keep/*_denoised.wav"))
+    assert result.name == name
+
+
+@pytest.mark.parametrize("stem", ["n" * 251, "日" * 83, "🙊" * 62], ids=["1", "3", "4 bytes"])
+def test_the_longest_name_fits_every_form(model, tmp_path, stem):
+    original, estimate = tmp_path / f"{stem}.mp4", tmp_path / "estimate.wav"
+    write_video(original, speech_like(1.0, 48000))
+    for _ in offline.denoise_file(model, str(original), str(estimate), subtype="FLOAT"):
+        pass
+    result = results.Result(str(original), str(original), str(estimate), 1.0, "band", {})
+    for form, (name, ending) in results.FORMS.items():
+        path = Path(results.take(result, 1.0, "keep", form))
+        assert path.stat().st_size > 500
+        assert path.name.endswith(name + (ending or ".mp4"))
+        assert len(path.name.encode()) > 250
+
+
+def test_an_archive_takes_two_names_that_a_disk_may_take_for_one():
+    assert handlers._unused("talk_denoised.wav", ["Talk_denoised.wav"]) == "talk_denoised-2.wav"
+    longest = f"{'n' * 242}_denoised.wav"
+    assert handlers._unused(longest, [longest]) == f"{'n' * 240}_denoised-2.wav"
+
+
+def test_an_upload_that_has_gone_is_said_to_be(url, client, cache, noisy):
+    """Under a name of its own there is only a link to it."""
+    files = {"files": ("talk.wav", noisy.read_bytes())}
+    (path,) = httpx.post(f"{url}gradio_api/upload", files=files).json()
+    named = uploads.own_name(uploads.FileData(path=path, orig_name="talk!.wav"))
+    assert Path(named).name == "talk!.wav"
+    assert Path(named).read_bytes() == noisy.read_bytes()
+    Path(path).unlink()
+    file = {"path": path, "orig_name": "talk!.wav", "meta": {"_type": "gradio.FileData"}}
+    assert "has been deleted in the meantime" in posted(url, file)

@@ -1,0 +1,75 @@
+"""The models that visitors may choose, and the one that the page starts with."""
+
+import pytest
+from hub_fixtures import NAME
+
+import app
+from denoiser import checkpoint
+from page import registry
+
+
+@pytest.fixture
+def small(folder) -> registry.Shelf:
+    loaded = registry.Loaded(checkpoint.load(folder, "cpu"), "small")
+    return registry.Shelf(loaded, "small", folder, "cpu")
+
+
+def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder, monkeypatch):
+    monkeypatch.setattr(checkpoint, "DEFAULT", folder)
+    away()
+    shelf, notice = registry.start(NAME, "cpu")
+    assert shelf.get().model.config.channels == 16
+    assert f"This page runs with the weights that it came with, not with {NAME}." in notice
+    blocks = app.build(shelf, notice).blocks.values()
+    texts = [block.value for block in blocks if block.elem_id == "notice"]
+    assert texts == [f"**Please note.** {notice}"]
+
+
+def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, folder, monkeypatch):
+    monkeypatch.setattr(checkpoint, "DEFAULT", folder)
+    monkeypatch.setenv("HF_TOKEN", "hf_expired")
+    shelf, notice = registry.start(NAME, "cpu")
+    assert shelf.get().model.config.channels == 16
+    assert notice == (
+        f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it. "
+        f"This page runs with the weights that it came with, not with {NAME}."
+    )
+
+
+def test_a_visitor_may_choose_weights_on_the_hub_and_sees_their_commit(server, repo, small):
+    chosen = small.get(NAME)
+    assert chosen.model.config.channels == 16
+    assert chosen.label.startswith(f"{NAME}, commit ")
+    assert small.get(NAME) is chosen  # loaded once for all
+    assert "Six hours on *two* cores." in chosen.card
+    assert "license:" not in chosen.card
+
+
+def test_the_embedded_models_are_there_by_name(small):
+    assert {"small", "band", "classic"} <= set(small.names)
+    assert type(small.get("classic").model).__name__ == "ClassicUNet"
+    assert small.get("classic").label.startswith("classic, weights ")
+
+
+def test_all_models_run_on_the_device_that_the_page_was_started_on(small, monkeypatch):
+    used, load = [], checkpoint.load
+
+    def loaded(folder, device):
+        used.append(device)
+        return load(folder, "cpu")
+
+    monkeypatch.setattr(checkpoint, "load", loaded)
+    assert small.get("classic") is small.get("classic", "auto")
+    assert small.get("small", "auto") is small.get("small", "cpu") is small.get()
+    assert used == ["cpu"]
+    other = small.get("small", "cuda")  # its own weights, from its own folder
+    assert used == ["cpu", "cuda"]
+    assert other.model.config == small.get().model.config
+
+
+def test_only_so_many_models_are_kept(server, repo, small, monkeypatch):
+    monkeypatch.setattr(registry, "LOADED", 1)
+    first = small.get("classic")
+    small.get("band")
+    assert small.get("classic") is not first
+    assert small.get("classic").label == first.label

@@ -1,0 +1,285 @@
+"""Mixtures are what their record says."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from denoiser import audio
+from training.data import augment, batching
+from training.data import cache as training_store
+from training.data.cache import Excerpt, Store
+from training.data.mixture import draw
+from training.data.sources import find_sources
+from training.recipes import MixtureConfig
+
+PLAIN = MixtureConfig(
+    segment=64 * 768,
+    reverberant=0,
+    tilt=0,
+    band_limit=0,
+    clip=0,
+    speech_only=0,
+    noise_only=0,
+    babble=0,
+    faster=0,
+)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Four voices at 16 kHz, three noises at 48 kHz, one room with an echo after 100 ms."""
+    root = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    for folder, count, rate in (("clean", 4, 16000), ("noise", 3, 48000)):
+        (root / folder).mkdir()
+        for n in range(count):
+            wave = 0.1 * rng.standard_normal((1, 5 * rate)).astype(np.float32)
+            audio.write(root / folder / f"{n}.wav", wave, rate)
+    echo = np.zeros((1, 48000), np.float32)
+    echo[0, [100, 100 + 4800]] = 0.9, 0.5
+    (root / "rir").mkdir()
+    audio.write(root / "rir" / "room.wav", echo, 48000)
+    return root
+
+
+@pytest.fixture(scope="module")
+def sources(corpus):
+    return find_sources([corpus / "clean"], [corpus / "noise"], [corpus / "rir"])[0]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "cache")
+
+
+def sound(mixtures, store, config):
+    return batching.mix(batching.load(mixtures, store, config), mixtures, config)
+
+
+def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
+    mixtures = [draw(sources, PLAIN, seed=3, index=index) for index in range(12)]
+    noisy, clean, *_ = sound(mixtures, store, PLAIN)
+    noise = (noisy - clean).square().mean(1).sqrt()
+    snr_db = 20 * torch.log10(augment.active_rms(clean)[:, 0] / noise)
+    assert snr_db.tolist() == pytest.approx([m.snr_db for m in mixtures], abs=0.01)
+    level = 20 * torch.log10(augment.active_rms(clean)[:, 0])
+    free = noisy.abs().amax(1) < 0.98  # the others were turned down to stay below full scale
+    assert free.sum() >= 6
+    drawn = torch.tensor([m.level_dbfs for m in mixtures])
+    assert (level - drawn)[free].abs().max() < 0.01
+    assert (level <= drawn + 0.01).all()
+
+
+def test_the_same_seed_and_index_give_the_same_sound(sources, store):
+    config = MixtureConfig(segment=64 * 768)
+    first, again = (
+        [draw(sources, config, seed=1, index=index) for index in range(8)] for _ in range(2)
+    )
+    assert first == again
+    assert torch.equal(sound(first, store, config)[0], sound(again, store, config)[0])
+    assert draw(sources, config, seed=1, index=8) not in first
+
+
+def test_draws_cover_the_ranges_in_the_shares(sources):
+    config = MixtureConfig()
+    mixtures = [draw(sources, config, seed=0, index=index) for index in range(2000)]
+    snrs = [m.snr_db for m in mixtures if math.isfinite(m.snr_db)]
+    assert min(snrs) == pytest.approx(-10, abs=0.2)
+    assert max(snrs) == pytest.approx(20, abs=0.2)
+    speeds = [m.speech.speed for m in mixtures if m.speech and m.speech.speed != 1]
+    assert min(speeds) == pytest.approx(0.65, abs=0.02)
+    assert max(speeds) == pytest.approx(3, abs=0.05)
+    assert np.median(speeds) == pytest.approx(math.sqrt(0.65 * 3), rel=0.1)  # evenly by ratio
+    share = {
+        "room": config.reverberant,
+        "babble": config.babble * (1 - config.speech_only),
+        "hum_hz": config.hum * (1 - config.speech_only),
+    }
+    for name, expected in share.items():
+        assert np.mean([bool(getattr(m, name)) for m in mixtures]) == pytest.approx(
+            expected, abs=0.03
+        )
+    assert np.mean([m.speech is None for m in mixtures]) == pytest.approx(0.04, abs=0.015)
+
+
+def test_speech_alone_is_its_own_target_and_noise_alone_has_a_silent_one(sources, store):
+    for config in (replace(PLAIN, speech_only=1), replace(PLAIN, noise_only=1)):
+        mixture = draw(sources, config, seed=0, index=0)
+        noisy, clean, *_ = sound([mixture], store, config)
+        if config.speech_only:
+            assert torch.equal(noisy, clean)
+            assert clean.abs().max() > 0.01
+        else:
+            assert clean.abs().max() == 0
+            assert noisy.abs().max() > 0.01
+
+
+def test_the_target_in_a_room_keeps_the_direct_sound_and_drops_the_late_echo(sources, store):
+    config = replace(PLAIN, reverberant=1, speech_only=1)
+    mixture = draw(sources, config, seed=0, index=1)
+    dry = replace(mixture, room=None)
+    noisy, clean, *_ = sound([mixture], store, config)
+    _, direct, *_ = sound([dry], store, config)
+    clean, direct = clean / clean.norm(), direct / direct.norm()
+    assert (clean - direct).norm() < 0.01
+    late = noisy / (noisy * clean).sum() - clean
+    expected = torch.nn.functional.pad(clean, (4800, 0))[:, : clean.shape[1]]
+    assert (late * expected).sum() / expected.square().sum() == pytest.approx(0.55, abs=0.03)
+
+
+def test_a_16_khz_voice_in_48_khz_teaches_nothing_above_8_khz(sources, store):
+    mixture = draw(sources, PLAIN, seed=0, index=0)
+    _, _, bandwidth, _ = sound([mixture], store, PLAIN)
+    assert 7500 < bandwidth < 8500
+    limited = replace(mixture, band_limit_hz=4000.0)
+    noisy, _, bandwidth, _ = sound([limited], store, PLAIN)
+    assert bandwidth == 24000  # nothing above 4 kHz in, nothing out: that can be learnt
+    power = torch.fft.rfft(noisy).abs().square()[0]
+    edge = round(4300 / 24000 * len(power))
+    assert power[edge:].sum() / power.sum() < 1e-6
+
+
+def test_clipping_flattens_the_noisy_side_only(sources, store):
+    mixture = replace(draw(sources, PLAIN, seed=0, index=0), clip=0.5, snr_db=20.0)
+    noisy, clean, *_ = sound([mixture], store, PLAIN)
+    assert (noisy.abs() == noisy.abs().max()).sum() > 20
+    assert clean.abs().max() > 1.5 * noisy.abs().max()
+
+
+def test_coloured_noise_falls_as_its_exponent_says():
+    generator = torch.Generator().manual_seed(0)
+    wave = augment.coloured_noise(2.0, 2**16, generator)
+    power = np.abs(np.fft.rfft(wave)) ** 2
+    octaves = [power[2**k : 2 ** (k + 1)].mean() for k in range(4, 14)]
+    assert np.diff(10 * np.log10(octaves)).mean() == pytest.approx(-6.02, abs=0.4)
+
+
+def test_another_seed_makes_other_noise_and_the_same_one_the_same(sources):
+    """Of the same colour; the run's seed and the number of the mixture both count."""
+    mixture = replace(draw(sources, PLAIN, seed=0, index=5), colour=1.0)
+    seeds = [(1, 5), (2, 5), (1, 6), (5_000_000_000, 5), (1, 5)]
+    waves = [batching.synthetic_noise(replace(mixture, seed=s), 4800, "cpu") for s in seeds]
+    assert torch.equal(waves[0], waves[-1])
+    for first in range(4):
+        for second in range(first):
+            assert (waves[first] - waves[second]).square().mean() > 1  # 2 if nothing is shared
+
+
+def test_hum_is_harmonics_of_the_mains():
+    wave = augment.hum(50.0, 2 * 48000, torch.Generator().manual_seed(0)).numpy()
+    power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+    hz = np.arange(len(power)) / 2
+    near = np.abs(hz / 50 - np.round(hz / 50)) * 50 < 8  # 20 harmonics waver by 0.5 %
+    assert power[near & (hz < 1010)].sum() > 0.999 * power.sum()
+    assert power[(hz > 40) & (hz < 60)].sum() > 0.001 * power.sum()
+
+
+def test_one_file_in_fifty_is_held_out_and_never_trained_on(tmp_path):
+    for n in range(100):
+        (tmp_path / f"{n}.wav").touch()
+    train, held_out = find_sources([tmp_path], [tmp_path], [])
+    assert (len(train.clean), len(held_out.clean)) == (98, 2)
+    assert not set(train.clean) & set(held_out.clean)
+
+
+def test_what_is_named_twice_is_drawn_twice_as_often_and_never_held_out_as_well(tmp_path):
+    for n in range(100):
+        (tmp_path / f"{n}.wav").touch()
+    train, held_out = find_sources([tmp_path], [tmp_path], [])
+    rare, hidden = train.noise[0], held_out.noise[0]
+    train, held_out = find_sources([tmp_path], [tmp_path, *[rare, hidden] * 50], [])
+    assert (len(train.noise), len(held_out.noise)) == (98 + 50, 2)
+    assert hidden not in train.noise
+    drawn = [draw(train, MixtureConfig(), 1, n).noises for n in range(600)]
+    first = [noises[0][0].path for noises in drawn if noises]
+    assert first.count(rare) / len(first) == pytest.approx(51 / 148, abs=0.05)
+
+
+def test_a_folder_without_audio_is_named(tmp_path, corpus):
+    with pytest.raises(audio.AudioError, match=f"no audio in the folder {tmp_path}"):
+        find_sources([corpus / "clean", tmp_path], [corpus / "noise"], [])
+    with pytest.raises(audio.AudioError, match="give --clean and --noise"):
+        find_sources([corpus / "clean"], [], [])
+
+
+def test_an_unreadable_recording_is_named_once_and_counts_as_silence(tmp_path, store, capsys):
+    (tmp_path / "letter.wav").write_text("This is no sound.")
+    for name in ("letter.wav", "gone.wav"):
+        for _ in range(2):
+            piece, bandwidth = store.read(tmp_path / name, 0.5, 1000)
+            assert (len(piece), bandwidth) == (0, 24000)
+        assert capsys.readouterr().err.count(f"{tmp_path / name} counts as silence: ") == 1
+    store.report()
+    assert capsys.readouterr().err == (
+        "Not read and taken for silence, to be tried again by the next run: 2 of the recordings, "
+        f"{tmp_path / 'letter.wav'}, {tmp_path / 'gone.wav'}.\n"
+    )
+
+
+def test_what_could_not_be_read_is_tried_again_by_the_next_run(tmp_path, corpus, monkeypatch):
+    """As after a decoder that lacked the codec, or a disk that was away for an hour."""
+    path = corpus / "clean" / "0.wav"
+
+    def unreadable(path):
+        raise audio.AudioError(f"{path.name} may not be read: check its permissions.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audio, "info", unreadable)
+        assert len(Store(tmp_path / "cache").read(path, 0.0, 4800)[0]) == 0
+    again = Store(tmp_path / "cache")
+    assert len(again.read(path, 0.0, 4800)[0]) == 4800
+    assert not again.failed
+
+
+def test_a_failure_that_an_earlier_program_kept_is_tried_again(tmp_path, corpus):
+    path, store = corpus / "clean" / "0.wav", Store(tmp_path / "cache")
+    cached = store.file(path)
+    cached.write_bytes((24000).to_bytes(4, "little"))
+    assert len(Store(tmp_path / "cache").read(path, 0.0, 4800)[0]) == 4800
+
+
+def test_a_full_disk_is_no_fault_of_a_recording(corpus, store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(store.folder / "x.s16"))
+
+    monkeypatch.setattr(training_store, "_decode", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.read(corpus / "clean" / "0.wav", 0.0, 100)
+    assert not store.failed
+    assert list(store.folder.iterdir()) == []
+
+
+def test_a_silent_room_is_no_room(sources, store, tmp_path):
+    audio.write(tmp_path / "silent.wav", np.zeros((1, 4800), np.float32), 48000)
+    mixture = draw(sources, PLAIN, seed=0, index=0)
+    noisy, *_ = sound([replace(mixture, room=tmp_path / "silent.wav")], store, PLAIN)
+    assert torch.equal(noisy, sound([mixture], store, PLAIN)[0])
+
+
+def test_a_second_read_comes_from_the_cache(corpus, store):
+    path = corpus / "clean" / "0.wav"
+    first, _ = store.read(path, 0.5, 4800)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio, "read", None)
+        again, _ = store.read(path, 0.5, 4800)
+    assert np.array_equal(first, again)
+    assert len(first) == 4800
+    wave, rate = audio.read(path)
+    expected = audio.resample(wave, rate, 48000)[0]
+    start = (len(expected) - 4800) // 2
+    assert np.abs(first - expected[start : start + 4800]).max() < 1 / 32768
+
+
+def test_a_faster_recording_is_higher_and_reaches_further_up(tmp_path, store):
+    """A tone of 1 kHz at speed 1.25 is one of 1.25 kHz, and takes 1.25 times the recording."""
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(48000) / 48000).astype(np.float32)
+    audio.write(tmp_path / "tone.wav", tone[None], 48000)
+    faster = Excerpt(tmp_path / "tone.wav", 0.0, 1.25)
+    (piece,), bandwidth = store.play([faster], 24000), store.bandwidth(faster)
+    plain = store.read(tmp_path / "tone.wav", 0.0, 24000)[1]
+    assert len(piece) == 24000
+    assert np.argmax(np.abs(np.fft.rfft(piece * np.hanning(24000)))) * 2 == 1250
+    assert bandwidth == 1.25 * plain

@@ -1,0 +1,46 @@
+"""The critic hears what is dull, and says in which direction it would be less so."""
+
+import torch
+
+from training.losses.discriminator import Critic, adversarial
+
+
+def spectra(items: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    """Power of random partials that come and go, and the same blurred over frequency."""
+    lines = (torch.rand(items, 1, 256) > 0.9) * torch.rand(items, 12, 1).repeat_interleave(4, 1)
+    clean = lines.square() + 1e-3
+    dull = torch.nn.functional.avg_pool1d(clean, 9, 1, 4)
+    return dull, clean
+
+
+def trained_critic(steps: int = 60) -> Critic:
+    torch.manual_seed(0)
+    critic = Critic()
+    optimiser = torch.optim.Adam(critic.parameters(), 2e-3)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        adversarial(critic, *spectra())[1].backward()
+        optimiser.step()
+    return critic
+
+
+def test_the_critic_tells_dull_from_clean_and_pulls_towards_clean():
+    critic = trained_critic()
+    dull, clean = spectra()
+    model_loss, critic_loss = adversarial(critic, dull, clean)
+    assert critic_loss < 0.1  # 0.5 by chance
+    assert adversarial(critic, clean, clean)[0] < 0.1 * model_loss
+    dull.requires_grad_()
+    (slope,) = torch.autograd.grad(adversarial(critic, dull, clean)[0], dull)
+    assert (slope * (clean - dull.detach())).sum() < 0
+
+
+def test_silence_has_no_voice_to_judge():
+    critic = Critic()
+    dull, clean = spectra()
+    clean[1:] = 0
+    with_silence = adversarial(critic, dull, clean)
+    alone = adversarial(critic, dull[:1], clean[:1])
+    torch.testing.assert_close(with_silence, alone)
+    nothing = adversarial(critic, dull[1:], clean[1:])
+    assert [loss.item() for loss in nothing] == [0, 0]

@@ -1,0 +1,136 @@
+"""A step does what its losses say, and begins from another's weights."""
+
+import copy
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from toy import CPU, TOY, batch, weights
+
+from denoiser.models.band import BandUNet
+from training.losses import band
+from training.optim.muon import Muon
+from training.trainer import Trainer, precision
+
+
+def test_another_models_weights_are_adopted_where_they_fit():
+    small, other = Trainer(TOY, CPU), BandUNet(replace(TOY.model, high_bands=80))
+    assert small.adopt(other) == ["encode_high.weight", "decode_high.weight", "decode_high.bias"]
+    for model in (small.model, small.average):
+        assert torch.equal(model.encode.weight, other.encode.weight)
+
+
+@pytest.mark.parametrize("memories", [16, 32])
+def test_a_causal_model_begins_from_one_that_hears_ahead(memories):
+    causal = replace(TOY.model, causal=True, memories=memories)
+    live, other = Trainer(replace(TOY, model=causal), CPU), BandUNet(TOY.model)
+    assert live.adopt(other) == []
+    assert torch.equal(live.model.recurrences[0].gate.weight[:16], other.recurrences[0].gate.weight)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does(causal):
+    small = replace(TOY.model, causal=causal)
+    first = Trainer(replace(TOY, model=small), CPU)
+    for _ in range(20):
+        first.learn(*batch(), 1.0)
+    first.settle()
+    larger = {"channels": 24, "bottleneck_channels": 28, "bottleneck_blocks": 2, "memories": 24}
+    wide = Trainer(replace(TOY, model=replace(small, **larger)), CPU)
+    new = wide.adopt(first.average)
+    assert {name.split(".")[1] for name in new} == {"1"}  # the second block
+    noisy = batch()[0]
+    difference = wide.average(noisy) - first.average(noisy)
+    assert difference.abs().max() < 1e-5
+    before = copy.deepcopy(wide.model.state_dict())
+    for _ in range(2):  # what was cut off is learnt
+        wide.learn(*batch(), 1.0)
+    for layer in (wide.model.recurrences[1].out, wide.model.mixers[1].value):
+        assert layer.norm.weight.abs().max() > 0
+    for name in ("encoder.0.conv.weight", "recurrences.0.out.weight", "widen.weight"):
+        cut_off = before[name] == 0
+        assert cut_off.any()
+        assert wide.model.state_dict()[name][cut_off].abs().max() > 0
+
+
+def test_the_average_keeps_no_graph():
+    """One node a step and parameter would be kept to the end of the run."""
+    trainer = Trainer(TOY, CPU)
+    trainer.learn(*batch(), 1.0)
+    assert not any(value.requires_grad for value in trainer.average.parameters())
+
+
+def test_one_batch_is_overfitted():
+    trainer = Trainer(TOY, CPU)
+    losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(80)]
+    assert np.mean(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_the_model_and_its_critic_each_follow_their_own_loss():
+    """The model's step is that of its loss alone, the critic's that of its verdict alone."""
+    recipe = replace(TOY, adversarial=0.5)
+    trainer, other = Trainer(recipe, CPU), Trainer(recipe, CPU)
+    trainer.learn(*batch(), 1.0)
+    with precision(CPU):
+        losses = other.objective(other.model, *batch(), other.critic)
+    judged, models = list(other.critic.parameters()), list(other.model.parameters())
+    both = losses["loss"] + 0.5 * losses["adversarial"]
+    for values, loss in ((judged, losses["critic"]), (models, both)):
+        gradients = torch.autograd.grad(loss, values, retain_graph=True)
+        for value, gradient in zip(values, gradients, strict=True):
+            value.grad = gradient
+    other.prepare(1.0)
+    other.update()
+    torch.testing.assert_close(weights(trainer), weights(other))
+    torch.testing.assert_close(list(trainer.critic.parameters()), judged)
+
+
+def _gradients(rank: int, world: int, folder: str) -> None:
+    """One rank's part of a global batch of four; batch statistics fixed, as in evaluation."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(world)}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    from training.optim import distributed
+
+    torch.set_num_threads(1)
+    if world > 1:
+        assert distributed.start(CPU) == (rank, world, CPU)
+    trainer = Trainer(TOY, CPU)
+    trainer.model.eval()
+    mine = (tensor[rank::world] for tensor in batch())
+    band.band_objective(trainer.model, *mine)["loss"].backward()
+    gradients = [p.grad for p in trainer.model.parameters()]
+    distributed.average(gradients)
+    torch.save(torch.cat([g.flatten() for g in gradients]), f"{folder}/{world}-{rank}")
+    distributed.stop()
+    os._exit(0)  # gloo's threads abort one in twenty interpreters that end in order
+
+
+def test_two_ranks_give_the_gradients_of_one(tmp_path):
+    for world in (1, 2):
+        torch.multiprocessing.spawn(_gradients, (world, str(tmp_path)), nprocs=world)
+    alone, first, second = (torch.load(tmp_path / name) for name in ("1-0", "2-0", "2-1"))
+    assert torch.equal(first, second)
+    assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
+
+
+def test_muon_steps_as_torch_optim_does():
+    """Matrices that lie, stand and are square; several of one shape are done at once."""
+    torch.manual_seed(0)
+    shapes = [(4, 9), (9, 4), (5, 5), (4, 9)]
+    own, theirs = ([torch.randn(shape).requires_grad_() for shape in shapes] for _ in range(2))
+    with torch.no_grad():
+        for a, b in zip(own, theirs, strict=True):
+            b.copy_(a)
+    reference = {"lr": 0.01, "weight_decay": 0, "adjust_lr_fn": "match_rms_adamw"}
+    optimisers = Muon(own, torch.tensor(0.01)), torch.optim.Muon(theirs, **reference)
+    start = [a.detach().clone() for a in own]
+    for _ in range(20):
+        for a, b in zip(own, theirs, strict=True):
+            a.grad = torch.randn_like(a)
+            b.grad = a.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    for a, b, first in zip(own, theirs, start, strict=True):
+        assert (a - b).norm() < 0.03 * (b - first).norm()  # theirs rounds to 16 bit

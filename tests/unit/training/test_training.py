@@ -1,0 +1,247 @@
+"""The loop learns, stops, goes on and spreads over ranks as if nothing had happened."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from toy import CPU, TOY, weights
+
+import denoiser
+from denoiser import audio, checkpoint
+from denoiser.checkpoint import CheckpointError
+from denoiser.models.band import BandUNet
+from training import train, validation
+from training.data import batching
+from training.data.sources import find_sources
+from training.losses import distillation
+from training.recipes import RECIPES
+from training.trainer import Trainer
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Tones that come and go as clean speech, hiss as noise."""
+    root = tmp_path_factory.mktemp("corpus")
+    rng, t = np.random.default_rng(0), np.arange(3 * 48000) / 48000
+    for folder in ("clean", "noise"):
+        (root / folder).mkdir()
+        for n in range(3):
+            tone = np.sin(2 * np.pi * 300 * (n + 1) * t) * (np.sin(2 * np.pi * 2 * t) > 0)
+            wave = tone if folder == "clean" else rng.standard_normal(len(t))
+            audio.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
+    return root
+
+
+@pytest.fixture
+def sources(corpus, monkeypatch):
+    monkeypatch.setattr(validation, "ITEMS", 1)
+    return find_sources([corpus / "clean"], [corpus / "noise"], [])
+
+
+@pytest.mark.parametrize("adversarial", [0, 0.1])
+def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path, adversarial):
+    settings, recipe = {"minutes": 60, "decay": 0}, replace(TOY, adversarial=adversarial)
+    whole = train.train(recipe, sources, tmp_path / "whole", steps=6, **settings)
+    train.train(recipe, sources, tmp_path / "parts", steps=3, **settings)
+    parts = train.train(recipe, sources, tmp_path / "parts", steps=6, resume=True, **settings)
+    assert parts.step == whole.step == 6
+    assert (weights(parts) - weights(whole)).abs().max() < 1e-5
+    saved = [denoiser.load(tmp_path / name, "cpu").state_dict() for name in ("whole", "parts")]
+    for name, tensor in saved[0].items():
+        assert (tensor - saved[1][name]).abs().max() < 1e-5, name
+    steps = [line.split(",")[0] for line in (tmp_path / "parts/log.csv").read_text().split()]
+    assert steps == ["step", "3", "6"]
+    assert (tmp_path / "parts/curves.png").stat().st_size > 1000
+
+
+def test_recordings_that_cannot_be_read_are_counted_in_the_log_and_named(sources, tmp_path, capsys):
+    (tmp_path / "letter.wav").write_text("This is no sound.")
+    kept = replace(sources[0], clean=[*sources[0].clean, tmp_path / "letter.wav"])
+    train.train(TOY, (kept, sources[1]), tmp_path / "run", minutes=60, steps=6)
+    header, row = (tmp_path / "run/log.csv").read_text().split()
+    assert dict(zip(header.split(","), row.split(","), strict=True))["unreadable"] == "1"
+    out, err = capsys.readouterr()
+    assert "  unreadable recordings: 1" in out.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("Not read and taken for silence")
+    assert err.splitlines()[-1].endswith(f"1 of the recordings, {tmp_path / 'letter.wav'}.")
+
+
+def test_a_run_goes_on_with_another_post_filter(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0}
+    train.train(TOY, sources, tmp_path, steps=2, **settings)
+    other = replace(TOY, model=replace(TOY.model, post_filter=0.9))
+    assert train.train(other, sources, tmp_path, steps=3, resume=True, **settings).step == 3
+
+
+def test_the_weights_of_every_validation_are_kept(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "validate_model", lambda *_: {})
+    train.train(TOY, sources, tmp_path / "short", minutes=60, steps=1, keep=True)
+    assert (tmp_path / "short/step-1/model.safetensors").exists()  # the one at the end, too
+    recipe, out = replace(TOY, validate_minutes=0), tmp_path / "run"
+    train.train(recipe, sources, out, minutes=60, steps=2, keep=True)
+    first, second, last = (
+        denoiser.load(folder, "cpu").decode.weight
+        for folder in (out / "step-1", out / "step-2", out)
+    )
+    assert not torch.equal(first, second)
+    assert torch.equal(second, last)
+
+
+def test_a_student_learns_what_its_teacher_makes_of_the_speech(sources, tmp_path):
+    """The teacher is silent, so its student lets less through than one that hears clean speech."""
+    silent = BandUNet(TOY.model)
+    torch.nn.init.zeros_(silent.decode.weight)
+    torch.nn.init.zeros_(silent.decode.bias)
+    torch.nn.init.constant_(silent.decode_high.bias, -20.0)
+    checkpoint.save(silent, tmp_path / "silent")
+    assert distillation.load(tmp_path / "silent", CPU).config.post_filter == 0
+    recipe, left = replace(TOY, learning_rate=0.02), []
+    voice = 0.1 * torch.sin(2 * torch.pi * 300 * torch.arange(48000) / 48000)[None]
+    for name, taught_by in (("taught", tmp_path / "silent"), ("alone", None)):
+        settings = {"minutes": 60, "steps": 40, "decay": 0, "teacher": taught_by}
+        train.train(recipe, sources, tmp_path / name, **settings)
+        student = checkpoint.load(tmp_path / name, "cpu")
+        left.append(float(student(voice).square().mean() / voice.square().mean()))
+    assert left[0] < 0.1 * left[1], left
+
+
+def test_a_teacher_that_is_no_band_unet_is_refused(sources, tmp_path):
+    with pytest.raises(CheckpointError, match="classic is no BandUNet"):
+        train.train(TOY, sources, tmp_path / "run", minutes=1, teacher=ROOT / "checkpoints/classic")
+
+
+def test_the_rate_falls_to_nothing_over_the_decay(sources, tmp_path):
+    trainer = train.train(TOY, sources, tmp_path / "run", minutes=0.05, decay=1.0)
+    assert trainer.step > 1
+    assert trainer.optimisers["muon"].param_groups[0]["lr"] < 0.2 * TOY.learning_rate
+
+
+def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
+    """Signals as schedulers and terminals send them: exit code 0, and --resume counts on."""
+    command = [sys.executable, "-m", "training.train", "--recipe", "band", "--decay", "0"]
+    command += ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
+    command += ["--out", str(tmp_path / "run"), "--minutes", "9"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    run = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "cache").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    run.send_signal(signal.SIGINT)
+    run.send_signal(signal.SIGTERM)
+    run.send_signal(signal.SIGINT)  # torchrun hands on what the terminal has sent already
+    first, last = run.communicate(timeout=60)[0].splitlines()
+    assert run.returncode == 0
+    assert first == "3 recordings of speech, 3 of noise, 0 rooms"
+    step = int(last.split()[1])
+    minutes = float((tmp_path / "run/log.csv").read_text().split()[-1].split(",")[1]) + 0.03
+    again = [*command[:-1], str(minutes), "--resume"]
+    more = subprocess.run(again, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert more.returncode == 0
+    assert int(more.stdout.splitlines()[1].split()[1]) > step
+
+
+def test_fixed_pairs_are_heard_again_and_others_never(sources, tmp_path, monkeypatch):
+    heard, draw = [], batching.draw
+
+    def drawn(sources, config, seed, index):
+        heard.append((seed, index))
+        return draw(sources, config, seed, index)
+
+    monkeypatch.setattr(batching, "draw", drawn)
+    train.train(TOY, sources, tmp_path / "run", minutes=60, steps=4, pairs=6, device=CPU)
+    trained = [index for seed, index in heard if seed == TOY.seed]
+    assert trained == [n % 6 for n in range(16)]
+
+
+def test_another_seed_hears_other_mixtures_and_keeps_to_them(corpus, tmp_path, monkeypatch):
+    heard, draw = {}, batching.draw
+
+    def drawn(sources, config, seed, index):
+        mixture = draw(sources, config, seed, index)
+        heard.setdefault(seed, set()).add(mixture.level_dbfs)
+        return mixture
+
+    monkeypatch.setattr(batching, "draw", drawn)
+    monkeypatch.setitem(train.RECIPES, "band", TOY)
+    folders = ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
+    first, second = ([*folders, "--out", str(tmp_path / name)] for name in ("first", "second"))
+    assert train.main([*first, "--steps", "1"]) == 0
+    assert train.main([*second, "--steps", "1", "--seed", "2"]) == 0
+    assert len(heard[1]) == len(heard[2]) == TOY.batch
+    assert heard[1].isdisjoint(heard[2])
+    assert train.main([*second, "--steps", "2", "--resume", "--batch", "8"]) == 0
+    assert (len(heard[1]), len(heard[2])) == (TOY.batch, 2 * TOY.batch)
+
+
+def test_a_run_is_not_overwritten_nor_resumed_as_another_model(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0, "steps": 1}
+    train.train(TOY, sources, tmp_path / "run", **settings)
+    before = (tmp_path / "run/state.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="holds a run: give --resume"):
+        train.train(TOY, sources, tmp_path / "run", **settings)
+    other = replace(TOY, model=replace(TOY.model, causal=True))
+    with pytest.raises(CheckpointError, match="is of another model"):
+        train.train(other, sources, tmp_path / "run", resume=True, **settings)
+    (tmp_path / "run/state.safetensors").write_bytes(before[:1000])
+    with pytest.raises(CheckpointError, match="state.safetensors cannot be read"):
+        train.train(TOY, sources, tmp_path / "run", resume=True, **settings)
+
+
+def test_a_run_that_had_its_steps_or_belongs_to_another_recipe_is_not_touched(sources, tmp_path):
+    settings = {"minutes": 60, "decay": 0, "resume": True}
+    train.train(TOY, sources, tmp_path, steps=2, minutes=60)
+    before = (tmp_path / "state.safetensors").read_bytes()
+    with pytest.raises(CheckpointError, match="had 0 minutes, 2 steps: ask for more"):
+        train.train(TOY, sources, tmp_path, steps=2, **settings)
+    with pytest.raises(CheckpointError, match="a recipe without a critic"):
+        train.train(replace(TOY, adversarial=0.1), sources, tmp_path, steps=3, **settings)
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(sources, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "learn", lambda *_: {"loss": torch.tensor(float("nan"))})
+    with pytest.raises(CheckpointError, match="The loss is no number"):
+        train.train(TOY, sources, tmp_path / "run", minutes=0.001)
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--minutes", "0"), ("--decay", "1.5"), ("--batch", "0")]
+)
+def test_settings_out_of_range_are_refused(option, value, capsys):
+    with pytest.raises(SystemExit):
+        train.main(["--out", "x", option, value])
+    assert f"argument {option}: {value} is no" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_begin_says_why_before_it_learns(sources, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match="file cannot hold a run: file exists"):
+        train.train(TOY, sources, tmp_path / "file", minutes=60, steps=1)
+    with pytest.raises(CheckpointError, match="omit --init"):
+        train.train(TOY, sources, tmp_path / "run", minutes=60, resume=True, init=tmp_path)
+
+
+def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
+    folders = ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
+    arguments = [*folders, "--out", str(tmp_path / "none"), "--minutes", "1", "--resume"]
+    assert train.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("Nothing to resume in ")
+
+
+@pytest.mark.parametrize(
+    ("name", "recipe"), [("band", "band-slim"), ("band-live", "band-live-critic")]
+)
+def test_the_published_models_are_those_of_the_recipes(name, recipe):
+    folder = ROOT / "checkpoints" / name
+    assert denoiser.load(folder, "cpu").config == RECIPES[recipe].model

@@ -1,0 +1,133 @@
+"""A run's folder: the weights so far, the state to go on from, and the log."""
+
+import json
+import math
+import os
+import resource
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from denoiser import checkpoint
+from training.recipes import Recipe
+from training.trainer import Trainer
+
+
+@dataclass
+class Progress:
+    """A run's folder, its log, and how long it has been trained."""
+
+    out: Path
+    rows: list[dict] = field(default_factory=list)  # of the log, in the order of their steps
+    earlier: float = 0.0  # minutes, before this process
+    begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def minutes(self) -> float:
+        """Spent training, over all processes."""
+        return self.earlier + (time.monotonic() - self.begun) / 60
+
+    @property
+    def state(self) -> Path:
+        """The file from which a run goes on."""
+        return self.out / "state.safetensors"
+
+    def row(self, trainer: Trainer, losses: list[dict[str, Tensor]], rate: float) -> dict:
+        """The log's next row: where the run stands, and the means of the losses since the last.
+
+        Raises CheckpointError where the loss is no number.
+        """
+        means = {
+            name: round(float(torch.stack([step[name] for step in losses]).mean()), 5)
+            for name in losses[0]
+        }
+        if not math.isfinite(means["loss"]):
+            raise checkpoint.CheckpointError(
+                f"The loss is no number at step {trainer.step}: {self.out} keeps the state before."
+            )
+        return {
+            "step": trainer.step,
+            "minutes": round(self.minutes, 2),
+            "hours": round(trainer.step * trainer.recipe.seconds / 3600, 3),
+            "rate": round(trainer.recipe.learning_rate * rate, 6),
+            **means,
+            "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }
+
+    def save(self, trainer: Trainer, row: dict, *, keep: bool = False) -> None:
+        """Weights, state and log, to which `row` is added, each replaced in one step.
+
+        With `keep` the weights are also put where no later call replaces them.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        self.rows.append(row)
+        checkpoint.save(trainer.average, self.out)
+        if keep:
+            checkpoint.save(trainer.average, self.out / f"step-{trainer.step}")
+        about = {
+            "minutes": str(self.minutes),
+            "seed": str(trainer.recipe.seed),
+            "batch": str(trainer.recipe.batch),
+            "model": json.dumps(asdict(trainer.recipe.model)),
+        }
+        temporary = self.out / ".state.safetensors"
+        save_file(trainer.state(), temporary, about)
+        os.replace(temporary, self.state)
+        header = list(dict.fromkeys(key for row in self.rows for key in row))
+        lines = [",".join(str(row.get(key, "")) for key in header) for row in self.rows]
+        checkpoint.write_text(self.out / "log.csv", "\n".join([",".join(header), *lines, ""]))
+
+    def resume(self, trainer: Trainer) -> None:
+        """Go on from what `save` wrote, with the mixtures and the batches it began with."""
+        about, tensors = self._read()
+        config, theirs = asdict(trainer.recipe.model), json.loads(about["model"])
+        theirs.pop("post_filter", None)  # it comes after training
+        if config | theirs != config:  # an older state may know fewer settings
+            raise checkpoint.CheckpointError(
+                f"{self.state} is of another model: give its own --recipe."
+            )
+        if any(name.startswith("critic/") for name in tensors) != bool(trainer.critic):
+            raise checkpoint.CheckpointError(
+                f"{self.state} is of a recipe with{'out' * bool(trainer.critic)} a critic: give it."
+            )
+        self.earlier = float(about["minutes"])
+        seed = int(about.get("seed", Recipe.seed))  # an older state does not say
+        batch = int(about.get("batch", Recipe.batch))
+        trainer.recipe = replace(trainer.recipe, seed=seed, batch=batch)
+        trainer.restore(tensors)
+        with suppress(FileNotFoundError):
+            header, *lines = (self.out / "log.csv").read_text().splitlines()
+            for line in lines:
+                cells = zip(header.split(","), line.split(","), strict=True)
+                row = {name: json.loads(cell) for name, cell in cells if cell}
+                if row["step"] <= trainer.step:
+                    self.rows.append(row)
+
+    def _read(self) -> tuple[dict[str, str], dict[str, Tensor]]:
+        if not self.state.exists():
+            raise checkpoint.CheckpointError(f"Nothing to resume in {self.out}: omit --resume.")
+        try:
+            with safe_open(self.state, "pt") as file:
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                return file.metadata(), tensors
+        except (SafetensorError, OSError) as error:
+            raise checkpoint.CheckpointError(f"{self.state} cannot be read ({error}).") from error
+
+
+def summary(row: dict, speed: float, left: float) -> str:
+    """A row of the log as progress in one line; `left` in minutes."""
+    text = (
+        f"step {row['step']}  loss {row['loss']:.4f}  rate {row['rate']:.2g}"
+        f"  {row['hours']:.1f} h heard  {speed:.0f} x real time  {max(left, 0):.0f} min left"
+    )
+    if row["unreadable"]:
+        text += f"  unreadable recordings: {row['unreadable']}"
+    if "valid_pesq" in row:
+        text += f"  valid: SI-SDR {row['valid_si_sdr']:.2f} dB, PESQ {row['valid_pesq']:.3f}"
+    return text

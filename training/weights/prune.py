@@ -1,0 +1,258 @@
+"""A smaller model: python -m training.weights.prune FOLDER [--memories N] [--channels N] ...
+
+Of each recurrence's memories, or of the bottleneck's channels, the one that would be missed least
+is taken away, again and again, as in optimal brain surgery (Hassibi and Stork 1993); whatever hears
+those left is fitted to what it said with all, by least squares on mixtures. What comes out is a
+beginning for `training.train --init`.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from denoiser import audio, checkpoint, console
+from denoiser.models.band import BandUNet
+from denoiser.models.layers import ConvNorm
+from training.data import augment, batching
+from training.data.cache import Store
+from training.data.sources import Sources, find_sources
+from training.options import add_sources, path
+from training.recipes import RECIPES
+
+SEED, BATCHES, BATCH = 7, 6, 8  # of the mixtures that it is fitted on
+LEVEL = 0.05  # RMS that each of them is brought to
+
+
+@dataclass
+class Heard:
+    """What a layer with D inputs hears on mixtures: their mean (D,) and covariance (D, D)."""
+
+    mean: Tensor
+    covariance: Tensor
+
+    def variances(self, weight: Tensor) -> Tensor:
+        """Of each output (O,) of a layer with that weight (O, D)."""
+        return (weight.double() @ self.covariance * weight).sum(1)
+
+    def fit(self, weight: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """weight (O, D) -> that of the inputs `kept` alone (O, K), and a constant (O,) to add.
+
+        No others come nearer to what the layer says with all.
+        """
+        weight = weight.double()
+        fitted = torch.linalg.solve(self._among(kept), self.covariance[kept] @ weight.T).T
+        return fitted.float(), (weight @ self.mean - fitted @ self.mean[kept]).float()
+
+    def error(self, weight: Tensor, kept: Tensor) -> float:
+        """What `fit` misses, in dB of the variance of what the layer says."""
+        rest = weight.clone()
+        rest[:, kept] -= self.fit(weight, kept)[0]
+        return float(10 * (self.variances(rest).sum() / self.variances(weight).sum()).log10())
+
+    def missed(self, weight: Tensor, kept: Tensor) -> Tensor:
+        """By how much that error grows, in power, without each of the inputs `kept` (K,)."""
+        inverse = torch.linalg.inv(self._among(kept))
+        fitted = inverse @ self.covariance[kept] @ weight.double().T
+        return fitted.square().sum(1) / inverse.diagonal()
+
+    def _among(self, kept: Tensor) -> Tensor:
+        """Rows and columns `kept`, and a little on the diagonal, so that there is an inverse."""
+        little = 1e-6 * self.covariance.diagonal().mean()
+        return self.covariance[kept][:, kept] + little * torch.eye(len(kept), dtype=torch.double)
+
+
+def prune_memories(model: BandUNet, memories: int, noisy: Tensor) -> list[float]:
+    """Leave so many memories in each block, in place; noisy (B, T) is what they are fitted on.
+
+    Returns the error of what each block's recurrence says in dB of its variance. As many run
+    forwards, and backwards, as did by share. Raises CheckpointError where that cannot be.
+    """
+    had = model.config.memories
+    halves = [half for half in (model.recurrences[0].forwards,) if half]
+    halves += [had - sum(halves)] if had > sum(halves) else []
+    left = [half * memories // had for half in halves]
+    if not 0 < memories < had or sum(left) != memories:
+        raise checkpoint.CheckpointError(
+            f"{memories} memories cannot be left of {had}, {' and '.join(map(str, halves))} a way."
+        )
+    errors = []
+    for recurrence in model.recurrences:
+        (heard,) = _listen(model, [recurrence.out], noisy)
+        norm = recurrence.out.norm
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        said = recurrence.out.weight * scale[:, None]
+        kept = _kept([(heard, said)], halves, left)
+        errors.append(heard.error(said, kept))
+        _refit(recurrence.out, heard, kept)
+        _keep_outputs(recurrence.gate, kept)
+        _keep_outputs(recurrence.candidate, kept)
+        recurrence.forwards = left[0]
+    model.config = replace(model.config, memories=memories)
+    return errors
+
+
+def prune_channels(model: BandUNet, channels: int, noisy: Tensor) -> list[float]:
+    """Leave so many channels in the bottleneck, in place; noisy (B, T) is what they are fitted on.
+
+    Returns the error of what each block's recurrence, and then each one's mixer, makes of the
+    channels, in dB, its outputs counting alike. Raises CheckpointError where that cannot be.
+    """
+    had = model.config.bottleneck_channels
+    if not 0 < channels < had:
+        raise checkpoint.CheckpointError(f"{channels} channels cannot be left of {had}.")
+    readers = [(recurrence.gate, recurrence.candidate) for recurrence in model.recurrences]
+    readers += [(mixer.gate, mixer.value) for mixer in model.mixers]
+    leavers = [model.widen, model.decode_high]
+    heard = _listen(model, [gate for gate, _ in readers] + leavers, noisy)
+    ears = []
+    for each, layers in zip(heard, readers, strict=False):
+        weight = torch.cat([layer.weight for layer in layers])
+        deviation = each.variances(weight).clamp(min=1e-12).float().sqrt()
+        ears.append((each, weight / deviation[:, None]))
+    kept = _kept(ears, [had], [channels])
+    errors = [each.error(weight, kept) for each, weight in ears]
+    _narrow(model, heard, kept)
+    model.config = replace(model.config, bottleneck_channels=channels)
+    return errors
+
+
+def _narrow(model: BandUNet, heard: list[Heard], kept: Tensor) -> None:
+    """Leave the bottleneck the channels `kept`; heard by recurrences, mixers and the decoders."""
+    *blocks, wide, high = heard
+    for recurrence, ears in zip(model.recurrences, blocks, strict=False):
+        _refit(recurrence.gate, ears, kept)
+        lost = _refit(recurrence.candidate, ears, kept)  # has no bias: memories hold it for good
+        recurrence.out.norm.running_mean -= recurrence.out.weight @ lost
+        _keep_outputs(recurrence.out, kept)
+    for mixer, ears in zip(model.mixers, blocks[len(model.recurrences) :], strict=True):
+        for layer in (mixer.gate, mixer.value):
+            _refit(layer, ears, kept)
+            _keep_outputs(layer, kept)
+    c = model.config
+    each = c.bottleneck_channels * torch.arange(c.high_positions)[:, None]
+    of_high = (each + kept).flatten()  # the same channels of every high position
+    skip = torch.arange(c.bottleneck_channels, len(wide.mean))
+    _refit(model.widen, wide, torch.cat((kept, skip)))
+    skip = torch.arange(c.bottleneck_channels * c.high_positions, len(high.mean))
+    _refit(model.decode_high, high, torch.cat((of_high, skip)))
+    _keep_outputs(model.narrow, kept)
+    _keep_outputs(model.encode_high, of_high)
+    model.position = _parameter(model.position[..., kept])
+
+
+def _listen(model: BandUNet, layers: list[nn.Module], noisy: Tensor) -> list[Heard]:
+    """What each of the layers hears while the model enhances recordings (B, T)."""
+    products = [torch.zeros((), dtype=torch.double) for _ in layers]
+
+    def hook(index: int):
+        def add(_, inputs: tuple[Tensor]) -> None:
+            x = F.pad(inputs[0].flatten(0, -2).double(), (1, 0), value=1.0)
+            products[index] = products[index] + x.T @ x
+
+        return add
+
+    hooks = [layer.register_forward_pre_hook(hook(n)) for n, layer in enumerate(layers)]
+    with torch.inference_mode():
+        for rows in noisy.split(4):
+            model(rows)
+    for each in hooks:
+        each.remove()
+    moments = [product / product[0, 0] for product in products]
+    return [Heard(m[0, 1:], m[1:, 1:] - m[:1, 1:].T @ m[:1, 1:]) for m in moments]
+
+
+def _kept(ears: list[tuple[Heard, Tensor]], ways: list[int], left: list[int]) -> Tensor:
+    """Indices of the inputs that stay: so many `left` of each of the `ways` that they go.
+
+    `ears` are those who hear them, each with the weight (O, D) of what it makes of them.
+    """
+    way = torch.arange(len(ways)).repeat_interleave(torch.tensor(ways))
+    kept, counts = torch.arange(len(way)), list(ways)
+    while counts != left:
+        missed = sum(heard.missed(weight, kept) for heard, weight in ears)
+        enough = torch.tensor([counts[w] <= left[w] for w in way[kept]])
+        worst = int(missed.masked_fill(enough, torch.inf).argmin())
+        counts[way[kept[worst]]] -= 1
+        kept = torch.cat((kept[:worst], kept[worst + 1 :]))
+    return kept
+
+
+def _refit(layer: nn.Linear | ConvNorm, heard: Heard, kept: Tensor) -> Tensor:
+    """Leave a layer the inputs `kept`; returns the constant (O,) that its output has now lost."""
+    weight, constant = heard.fit(layer.weight, kept)
+    layer.weight = _parameter(weight)
+    if isinstance(layer, ConvNorm):
+        layer.norm.running_mean -= constant
+    elif layer.bias is not None:
+        layer.bias = _parameter(layer.bias + constant)
+    else:
+        return constant
+    return torch.zeros_like(constant)
+
+
+def _keep_outputs(layer: nn.Linear | ConvNorm, kept: Tensor) -> None:
+    """Leave a layer the outputs `kept`."""
+    layer.weight = _parameter(layer.weight[kept])
+    if isinstance(layer, ConvNorm):
+        norm = layer.norm
+        norm.weight, norm.bias = _parameter(norm.weight[kept]), _parameter(norm.bias[kept])
+        norm.running_mean, norm.running_var = norm.running_mean[kept], norm.running_var[kept]
+    elif layer.bias is not None:
+        layer.bias = _parameter(layer.bias[kept])
+
+
+def _parameter(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.clone(), requires_grad=False)
+
+
+def mixtures(sources: Sources, store: Store) -> Tensor:
+    """Noisy recordings (B, T) as training hears them, all of one level."""
+    first = 8 * 10**6  # none that a run with this seed has heard
+    rows = (range(first + n * BATCH, first + (n + 1) * BATCH) for n in range(BATCHES))
+    batches = batching.batches(sources, RECIPES["band"].mixture, store, SEED, rows)
+    return augment.unit(torch.cat([noisy for noisy, *_ in batches])) * LEVEL
+
+
+def _listed(errors: list[float]) -> str:
+    return " ".join(f"{error:.1f}" for error in errors)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    console.prepare()
+    parser = argparse.ArgumentParser(prog="python -m training.weights.prune", description=__doc__)
+    parser.add_argument("checkpoint", type=path, metavar="FOLDER", help="of the model")
+    parser.add_argument("--memories", type=int, metavar="N", help="to be left in each block")
+    parser.add_argument("--channels", type=int, metavar="N", help="to be left in the bottleneck")
+    add_sources(parser)
+    parser.add_argument("--out", type=path, required=True, metavar="DIR")
+    options = parser.parse_args(argv)
+    if options.memories is None and options.channels is None:
+        parser.error("what is to be left? Give --memories, --channels or both.")
+    try:
+        model = checkpoint.load(options.checkpoint, "cpu")
+        if not isinstance(model, BandUNet):
+            raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
+        sources, _ = find_sources(options.clean, options.noise, options.rir)
+        store = Store(options.out.parent / "cache")
+        noisy = mixtures(sources, store)
+        store.report()
+        if options.memories is not None:
+            errors = prune_memories(model, options.memories, noisy)
+            console.show(f"error by recurrence: {_listed(errors)} dB")
+        if options.channels is not None:
+            errors = prune_channels(model, options.channels, noisy)
+            console.show(f"by recurrence, then by mixer: {_listed(errors)} dB")
+        checkpoint.save(model, options.out)
+    except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
+        console.say(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
