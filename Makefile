@@ -40,16 +40,7 @@ test: .venv/test.stamp
 	touch $@
 
 samples: .venv/test.stamp
-	$(BIN)/python -m denoiser denoise samples/noisy -o samples/denoised --force
-	$(BIN)/python -m denoiser plot samples/clean/air_conditioner.flac \
-		samples/noisy/air_conditioner.flac \
-		samples/denoised/air_conditioner_denoised.wav -o images
-	$(BIN)/python -m denoiser denoise samples/noisy/rain.flac -o samples/classic --force \
-		--model checkpoints/classic
-	$(BIN)/python -c 'from denoiser.mixing import remix; remix("samples/noisy/rain.flac", \
-		"samples/clean/rain.flac", "samples/classic/rain_noise.wav", removed=True)'
-	$(BIN)/python -m denoiser plot samples/clean/rain.flac samples/noisy/rain.flac \
-		samples/classic/rain_denoised.wav -o images/classic
+	$(BIN)/python docs/samples.py
 
 images: .venv/test.stamp
 	$(BIN)/python docs/screenshots.py

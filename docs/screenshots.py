@@ -11,6 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
+
+from shrink import shrink  # noqa: E402
+
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 VIEWS = {
     "page": {"viewport": {"width": 1000, "height": 900}},
@@ -50,6 +53,8 @@ def main() -> None:
             photograph(browser, page.local_url, name, settings)
         browser.close()
     page.close()
+    for name in (*VIEWS, "report"):
+        shrink(ROOT / "images" / f"{name}.png")
 
 
 if __name__ == "__main__":
