@@ -1,16 +1,35 @@
 """Takes the noise out of recorded speech: load() a model, denoise() a waveform."""
 
-__all__ = ["denoise", "load"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from denoiser.audio import read, write
+    from denoiser.errors import DenoiserError
+    from denoiser.hub.download import load
+    from denoiser.offline import denoise, denoise_file
+
+__version__ = "1.0.0"
+__all__ = ["DenoiserError", "__version__", "denoise", "denoise_file", "load", "read", "write"]
+
+_PLACES = {
+    "DenoiserError": "denoiser.errors",
+    "denoise": "denoiser.offline",
+    "denoise_file": "denoiser.offline",
+    "load": "denoiser.hub.download",
+    "read": "denoiser.audio",
+    "write": "denoiser.audio",
+}
 
 
 def __getattr__(name: str):
     """Public names, imported when they are first used: PyTorch takes seconds to load."""
-    if name == "denoise":
-        from denoiser.offline import denoise
-
-        return denoise
-    if name == "load":
-        from denoiser.hub.download import load
-
-        return load
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'denoiser' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

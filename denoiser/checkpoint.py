@@ -9,26 +9,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from denoiser import audio
+from denoiser.errors import CheckpointError
 from denoiser.files import replacing
-from denoiser.models.band import BandUNet, BandUNetConfig
-from denoiser.models.classic import ClassicUNet, ClassicUNetConfig
+from denoiser.models import MODELS, build
 
-MODELS = {
-    "BandUNet": (BandUNet, BandUNetConfig),
-    "ClassicUNet": (ClassicUNet, ClassicUNetConfig),
-}
-DEFAULT = Path(__file__).parent.parent / "checkpoints" / "band"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the text says which, why and what to do."""
+FORMAT = 2  # of config.json; the first had no number
+RENAMED = {"memories": "state_channels"}  # keys of the first format
+_HERE = Path(__file__).parent
+# Inside the installed package, or beside it in a checkout
+EMBEDDED = next(
+    (path for path in (_HERE / "checkpoints", _HERE.parent / "checkpoints") if path.is_dir()),
+    _HERE / "checkpoints",
+)
+DEFAULT = EMBEDDED / "band"
 
 
 def save(model: torch.nn.Module, folder) -> None:
     """Write config.json and model.safetensors, each under a temporary name first."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    config = {"model": type(model).__name__} | asdict(model.config)
+    config = {"model": type(model).__name__, "format": FORMAT} | asdict(model.config)
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / "model.safetensors") as temporary:
@@ -65,13 +65,28 @@ def load(folder, device: str = "auto") -> torch.nn.Module:
     return model.to(pick_device(device)).eval().requires_grad_(False)
 
 
-def build(config) -> torch.nn.Module:
-    """An untrained model of the kind that `config` configures."""
-    return next(model for model, kind in MODELS.values() if type(config) is kind)(config)
-
-
 def read_config(path: Path) -> torch.nn.Module:
-    """config.json -> an untrained model of that shape."""
+    """config.json -> an untrained model of that shape.
+
+    Settings that the file does not name have their defaults, so that older files stay valid; names
+    that are not known, and formats to come, are refused. Raises CheckpointError.
+    """
+    name, settings = _settings(path)
+    _, kind = MODELS[name]
+    known = {field.name: field for field in fields(kind)}
+    if unknown := set(settings) - set(known):
+        raise CheckpointError(f"{path} has unknown keys: {', '.join(sorted(unknown))}.")
+    for key, value in settings.items():
+        if not _valid(key, known[key].type, value):
+            raise CheckpointError(f"{path} has an invalid {key}: {str(value)[:50]!r}.")
+    try:
+        return build(kind(**settings))
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError, IndexError) as error:
+        raise CheckpointError(f"{path} describes no valid {name}: {error}.") from error
+
+
+def _settings(path: Path) -> tuple[str, dict]:
+    """The name of the model in a config.json, and its settings under the names of today."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -79,19 +94,15 @@ def read_config(path: Path) -> torch.nn.Module:
     name = settings.pop("model", None) if isinstance(settings, dict) else None
     if not isinstance(name, str) or name not in MODELS:
         raise CheckpointError(f"{path} names the model {name!r}: known are {', '.join(MODELS)}.")
-    _, config = MODELS[name]
-    known = {field.name for field in fields(config)}
-    for problem, keys in (("unknown", set(settings) - known), ("missing", known - set(settings))):
-        if keys:
-            raise CheckpointError(f"{path} has {problem} keys: {', '.join(sorted(keys))}.")
-    for field in fields(config):
-        value = settings[field.name]
-        if not _valid(field.name, field.type, value):
-            raise CheckpointError(f"{path} has an invalid {field.name}: {str(value)[:50]!r}.")
-    try:
-        return build(config(**settings))
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError, IndexError) as error:
-        raise CheckpointError(f"{path} describes no valid {name}: {error}.") from error
+    number = settings.pop("format", 1)
+    if number not in range(1, FORMAT + 1):
+        raise CheckpointError(
+            f"{path} has the format {str(number)[:50]!r}; this version reads up to {FORMAT}: "
+            "update the program."
+        )
+    if number == 1:
+        settings = {RENAMED.get(key, key): value for key, value in settings.items()}
+    return name, settings
 
 
 def _valid(name: str, kind: type, value) -> bool:

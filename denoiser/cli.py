@@ -1,4 +1,4 @@
-"""The command line: `python -m denoiser denoise | plot | publish`. It only translates.
+"""The command line: `denoiser denoise | plot | publish`. It only translates.
 
 A user error is one sentence on stderr and exit code 1 (2 for a wrong option, by argparse); results
 are named on stdout. What is heavy is imported inside the functions, so that `--help` is quick.
@@ -12,27 +12,21 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from denoiser import console
+from denoiser import __version__, console
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    console.prepare()
     arguments = _parser().parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except KeyboardInterrupt:
-        console.say("stopped.")
-        return 130  # what a shell reports for Ctrl+C
-    except OSError as error:
-        console.say(f"{error.filename or 'The system refuses'}: {_why(error)}.")
-        return 1
+    return arguments.run(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m denoiser", description="Take the noise out of recorded speech."
+        prog="denoiser", description="Take the noise out of recorded speech."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     denoise = commands.add_parser("denoise", help="denoise audio and video files")
@@ -127,10 +121,6 @@ def _folder(text: str) -> Path:
     return _path(text)
 
 
-def _why(error: OSError) -> str:
-    return (error.strerror or "unknown error").lower()
-
-
 # ---- denoise
 
 
@@ -139,13 +129,8 @@ def _denoise(arguments: argparse.Namespace) -> int:
     if not jobs:
         return 1
     import denoiser
-    from denoiser.checkpoint import CheckpointError
 
-    try:
-        model = denoiser.load(arguments.model, device=arguments.device)
-    except CheckpointError as error:
-        console.say(error)
-        return 1
+    model = denoiser.load(arguments.model, device=arguments.device)
     failed += _run(model, jobs, arguments.strength)
     return 1 if failed else 0
 
@@ -183,7 +168,7 @@ def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
                 failed += 1
                 reading = error.filename is not None and Path(error.filename) == source
                 what = f"{source} cannot be read" if reading else f"{target} cannot be written"
-                console.say(f"{what}: {_why(error)}.")
+                console.say(f"{what}: {console.why(error)}.")
             else:
                 failed += console.show(target)
             bar.update(done + 1 - bar.n)
@@ -196,11 +181,7 @@ def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
 def _plot(arguments: argparse.Namespace) -> int:
     from denoiser import audio, levels, plot
 
-    try:
-        sounds = [audio.read(p) for p in (arguments.clean, arguments.noisy, arguments.denoised)]
-    except audio.AudioError as error:
-        console.say(error)
-        return 1
+    sounds = [audio.read(p) for p in (arguments.clean, arguments.noisy, arguments.denoised)]
     (clean, sample_rate), (noisy, _), (denoised, _) = sounds
     if len({(wave.shape, rate) for wave, rate in sounds}) > 1:
         console.say(
@@ -230,17 +211,12 @@ def _publish(arguments: argparse.Namespace) -> int:
         arguments.parser.error(
             "give FOLDER and OWNER/NAME, or only --space OWNER/NAME, and with it --model"
         )
-    from denoiser.checkpoint import CheckpointError
     from denoiser.hub import publish
 
     options = {"private": arguments.private, "dry_run": arguments.dry_run}
-    try:
-        if space:
-            said = publish.publish_space(arguments.space, model=arguments.model, **options)
-        else:
-            revision = arguments.revision or "main"
-            said = publish.publish(arguments.folder, arguments.name, revision=revision, **options)
-    except CheckpointError as error:
-        console.say(error)
-        return 1
-    return console.show(said)
+    if space:
+        done = publish.publish_space(arguments.space, model=arguments.model, **options)
+    else:
+        revision = arguments.revision or "main"
+        done = publish.publish(arguments.folder, arguments.name, revision=revision, **options)
+    return console.show(done)

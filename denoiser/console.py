@@ -9,7 +9,41 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
+
+from denoiser.errors import DenoiserError
+
+STOPPED = 130  # what a shell reports for Ctrl+C
+
+
+def command(work: Callable[..., int]) -> Callable[..., int]:
+    """Makes a program's `main` of a function: a user's mistake is one sentence and exit code 1.
+
+    `main(argv)` returns the exit code; argparse itself exits with 2 for a wrong option.
+    """
+
+    @wraps(work)
+    def main(argv: list[str] | None = None) -> int:
+        prepare()
+        try:
+            return work(argv)
+        except KeyboardInterrupt:
+            say("stopped.")
+            return STOPPED
+        except DenoiserError as error:
+            say(error)
+        except OSError as error:
+            say(f"{error.filename or 'The system refuses'}: {why(error)}.")
+        return 1
+
+    return main
+
+
+def why(error: OSError) -> str:
+    """The reason in the system's words."""
+    return (error.strerror or "unknown error").lower()
 
 
 def prepare() -> None:

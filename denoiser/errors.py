@@ -1,9 +1,36 @@
-"""What goes wrong for a user, each with one sentence."""
+"""What a user can be told about: every error of this package, each with one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-class AudioError(ValueError):
-    """A file cannot be read or written; the text is one sentence for the user."""
+class DenoiserError(ValueError):
+    """Something a user can mend; the text is one sentence that says what and how."""
 
 
-class FetchError(ValueError):
-    """A file cannot be fetched; the text is one sentence for the user."""
+class AudioError(DenoiserError):
+    """A file cannot be read or written."""
+
+
+class CheckpointError(DenoiserError):
+    """A checkpoint cannot be used."""
+
+
+class FetchError(DenoiserError):
+    """A file cannot be fetched."""
+
+
+class MissingExtra(DenoiserError):
+    """A package is missing that an optional part needs."""
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Imports that only an extra of this package brings. Raises MissingExtra, which names it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"This needs {error.name}, which is not installed: "
+            f"pip install 'speech-denoiser[{extra}]'."
+        ) from error

@@ -14,6 +14,7 @@ import numpy as np
 
 from denoiser import audio
 from denoiser.audio.layouts import SILENT_CHANNEL_DB, Downmix, loudness_weights
+from denoiser.errors import needing
 
 FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
 AUDIBLE_HZ = (20.0, 20_000.0)
@@ -137,7 +138,8 @@ class Meter:
     """Noise floor, SNR, loudness and peak of a recording that comes in pieces (channels, n)."""
 
     def __init__(self, sample_rate: int, layout: str):
-        from pyloudnorm import Meter as Reference
+        with needing("score"):
+            from pyloudnorm import Meter as Reference
 
         self.sample_rate, self.size = sample_rate, round(STRETCH_SECONDS * sample_rate)
         self.weights = loudness_weights(layout)

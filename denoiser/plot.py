@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from denoiser import audio
+from denoiser.errors import needing
 from denoiser.levels import downmix_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,8 @@ def _mel_power(blocks: Iterable[np.ndarray], sample_rate: int, expected: float) 
 
     `expected` (seconds) sets the width of a column; a wrong one makes a coarse or a fine picture.
     """
-    import librosa
+    with needing("plot"):
+        import librosa
 
     n_fft = 2 ** max(5, round(math.log2(0.043 * sample_rate)))
     hop_length = int(np.clip(expected * sample_rate / COLUMNS, n_fft // 8, n_fft))
@@ -149,7 +151,8 @@ def _decibel(power: np.ndarray) -> np.ndarray:
 
 
 def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
+    with needing("plot"):
+        from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=140, facecolor=FACE, layout="constrained")
 
@@ -160,7 +163,8 @@ def _draw_spectrogram(
     sample_rate: int,
     top_db: float,
 ) -> AxesImage:
-    import librosa
+    with needing("plot"):
+        import librosa
 
     nyquist = float(librosa.hz_to_mel(sample_rate / 2))
     step = nyquist / (picture.power.shape[0] + 1)  # row k is centred on (k + 1) steps

@@ -13,31 +13,27 @@ import json
 import sys
 from pathlib import Path
 
-from denoiser import audio, checkpoint, console
+from denoiser import checkpoint, console
 from evaluation import scores, tables
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     options = _parse(argv)
-    try:
-        if options.speed:
-            from evaluation import cost
+    if options.speed:
+        from evaluation import cost
 
-            return console.show(cost.table(options.checkpoint))
-        model = checkpoint.load(options.checkpoint, options.device)
-        scored = {}
-        for folder in options.pairs:
-            name = folder.resolve().name
-            plots = options.plots and options.plots / name
-            kept = scores.Kept(options.scores)
-            scored[name] = scores.rows(model, folder, dnsmos=options.dnsmos, kept=kept, plots=plots)
-        if options.csv:
-            tables.write_csv(options.csv, scored)
-    except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
-        console.say(error)
-        return 1
+        return console.show(cost.table(options.checkpoint))
+    model = checkpoint.load(options.checkpoint, options.device)
+    scored = {}
+    for folder in options.pairs:
+        name = folder.resolve().name
+        plots = options.plots and options.plots / name
+        kept = scores.Kept(options.scores)
+        scored[name] = scores.rows(model, folder, dnsmos=options.dnsmos, kept=kept, plots=plots)
+    if options.csv:
+        tables.write_csv(options.csv, scored)
     results = {name: tables.summary(rows) for name, rows in scored.items()}
     text = json.dumps(results, indent=2)
     path = options.checkpoint / "metrics.json"

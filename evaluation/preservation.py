@@ -40,9 +40,9 @@ def _rms(wave: np.ndarray) -> float:
     return max(float(np.sqrt(np.square(wave, dtype=np.float64).mean())), QUIET)
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m evaluation.preservation", description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="a folder with config.json and weights")
     parser.add_argument("pairs", nargs="+", type=Path, help="folders with noisy/ and clean/")
@@ -51,16 +51,12 @@ def main(argv: list[str] | None = None) -> int:
         "| set | clean speech in: SI-SDR of the output | the worst | an octave higher | "
         "noise alone in: quieter by |\n|---|---|---|---|---|"
     )
-    try:
-        model = checkpoint.load(options.checkpoint, "cpu")
-        for folder in options.pairs:
-            plain, high, lost = extremes(model, folder)
-            middle = [f"{statistics.median(values):.1f} dB" for values in (plain, high, lost)]
-            middle.insert(1, f"{min(plain):.1f} dB")
-            failed |= console.show(f"| {folder.name} | {' | '.join(middle)} |")
-    except (audio.AudioError, checkpoint.CheckpointError, ValueError, OSError) as error:
-        console.say(error)
-        return 1
+    model = checkpoint.load(options.checkpoint, "cpu")
+    for folder in options.pairs:
+        plain, high, lost = extremes(model, folder)
+        middle = [f"{statistics.median(values):.1f} dB" for values in (plain, high, lost)]
+        middle.insert(1, f"{min(plain):.1f} dB")
+        failed |= console.show(f"| {folder.name} | {' | '.join(middle)} |")
     return failed
 
 

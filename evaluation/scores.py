@@ -9,7 +9,7 @@ import numpy as np
 
 from denoiser import audio, metrics, plot
 from denoiser.metrics import composite
-from denoiser.metrics import scores as metric_scores
+from denoiser.metrics import scores as definitions
 from denoiser.offline import denoise
 from evaluation.pairs import Pair, find
 
@@ -24,7 +24,7 @@ class Kept:
 
     def __init__(self, path: Path | None = None):
         self.path, self.scores = path, {}
-        code = (Path(module.__file__).read_bytes() for module in (metric_scores, composite))
+        code = (Path(module.__file__).read_bytes() for module in (definitions, composite))
         self.code = b"".join(code)
         lines = path.read_text().splitlines() if path and path.exists() else []
         for line in lines:
@@ -70,22 +70,17 @@ def score_wave(
 ) -> dict[str, float]:
     """All metrics of one wave (T,); what is known already comes from `kept`."""
     key = kept.key(wave, clean, rate)
-    own = {"enhanced": wave, "sample_rate": rate}
     at_16 = {"enhanced": audio.resample(wave[None], rate, SCORED_AT)[0], "sample_rate": SCORED_AT}
     if "pesq" not in kept.scores.get(key, {}):
         pair = at_16 | {"clean": audio.resample(clean[None], rate, SCORED_AT)[0]}
         scores = metrics.opinions(**pair)
         for metric in (metrics.estoi, metrics.stoi, metrics.si_sdr, metrics.pesq_nb):
             scores[metric.__name__] = metric(**pair)
-        for metric in (metrics.noise_floor, metrics.loudness):
-            scores[metric.__name__] = metric(**own)
         kept.add(key, scores)
     if dnsmos and "ovrl" not in kept.scores[key]:
         kept.add(key, metrics.dnsmos(**at_16))
     scores = kept.scores[key]
-    return {
-        name: scores[name] for name in scores if dnsmos or name not in metric_scores.DNSMOS_NAMES
-    }
+    return {name: scores[name] for name in scores if dnsmos or name not in metrics.DNSMOS}
 
 
 def rows(

@@ -6,19 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-COLUMNS = {  # of the table: title, decimals
-    "pesq": ("PESQ-WB", 3),
-    "estoi": ("ESTOI", 3),
-    "stoi": ("STOI", 3),
-    "si_sdr": ("SI-SDR, dB", 2),
-    "csig": ("CSIG", 2),
-    "cbak": ("CBAK", 2),
-    "covl": ("COVL", 2),
-    "ovrl": ("OVRL", 2),
-    "sig": ("SIG", 2),
-    "bak": ("BAK", 2),
-    "p808": ("P.808", 2),
-}
+from denoiser.metrics import METRICS
+
+COLUMNS = {name: metric for name, metric in METRICS.items() if name != "pesq_nb"}  # of the table
 GROUPED = ("pesq", "estoi", "si_sdr", "ovrl")  # what is told by input SNR and by noise
 SNR_IN_NAME = re.compile(r"_([+-]?\d+)dB|snr(-?\d+)")  # our names, and the DNS Challenge's
 NOISE_IN_NAME = re.compile(r"\d+_(.+)_[+-]?\d+dB")

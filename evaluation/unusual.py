@@ -16,7 +16,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from denoiser import audio, checkpoint, denoise
+from denoiser import audio, checkpoint, console, denoise
 from evaluation import pairs
 from training.data.sources import audio_files
 
@@ -133,6 +133,7 @@ def row(name: str, values: list[list[float]]) -> str:
     return f"| {name} | {' | '.join(cells)} |"
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.unusual", description=__doc__)
@@ -144,21 +145,17 @@ def main(argv: list[str] | None = None) -> int:
     columns = [f"guest {gap} dB below" for gap in GAPS_DB] + ["first 80 ms", "vowel held"]
     print("Change in dB, the middle one / the worst:\n")
     print(f"| set | {' | '.join(columns)} |\n{'|---' * (len(columns) + 1)}|")
-    try:
-        model = checkpoint.load(options.checkpoint, "cpu")
-        for folder in options.pairs:
-            voices = _voices(folder, options.count)
-            changes = [*zip(*guests(model, voices), strict=True)]
-            notes = [stretched(voice) for voice in voices]
-            print(row(folder.name, [*changes, onsets(model, voices), held(model, notes)]))
-        made = held(model, [formed(tone) for tone in TONES_HZ])
-        print("\n| held notes |  |\n|---|---|")
-        print(row(f"formants, {TONES_HZ[0]} to {TONES_HZ[-1]} Hz", [made]))
-        if options.sung:
-            print(row("sung", [held(model, list(_read(options.sung)))]))
-    except (audio.AudioError, checkpoint.CheckpointError, ValueError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    model = checkpoint.load(options.checkpoint, "cpu")
+    for folder in options.pairs:
+        voices = _voices(folder, options.count)
+        changes = [*zip(*guests(model, voices), strict=True)]
+        notes = [stretched(voice) for voice in voices]
+        print(row(folder.name, [*changes, onsets(model, voices), held(model, notes)]))
+    made = held(model, [formed(tone) for tone in TONES_HZ])
+    print("\n| held notes |  |\n|---|---|")
+    print(row(f"formants, {TONES_HZ[0]} to {TONES_HZ[-1]} Hz", [made]))
+    if options.sung:
+        print(row("sung", [held(model, list(_read(options.sung)))]))
     return 0
 
 

@@ -32,7 +32,7 @@ class Recipe:
 
 
 _BAND = BandUNetConfig(bottleneck_channels=80)
-_LIVE = BandUNetConfig(causal=True, memories=128, post_filter=0.37)
+_LIVE = BandUNetConfig(causal=True, state_channels=128, post_filter=0.37)
 _OCTAVE = (0.65, 2.0)  # with more, a model that hears nothing ahead keeps babies' cries and sirens
 _SELDOM = {"segment": 384 * 768, "held": 0.2, "guest": 0.2, "muted": 0.1, "speech_only": 0.1}
 

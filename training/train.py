@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from denoiser import audio, checkpoint, console
+from denoiser import checkpoint, console
 from denoiser.offline import return_free_memory
 from training.benchmark import benchmark
 from training.data import batching
@@ -172,38 +172,34 @@ def _stop_on_signal() -> list:
     return received
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     options = parse(argv, __doc__)
     keep_freed_memory()
-    try:
-        device = checkpoint.pick_device(options.device)
-        recipe = RECIPES[options.recipe]
-        most = CPU_BATCH if device.type == "cpu" else recipe.batch
-        batch = options.batch or min(recipe.batch, most)
-        recipe = replace(recipe, seed=options.seed, batch=batch)
-        sources = find_sources(options.clean, options.noise, options.rir)
-        if options.benchmark:
-            console.show(benchmark(recipe, sources[0], options.out, device))
-        else:
-            train(
-                recipe,
-                sources,
-                options.out,
-                minutes=options.minutes,
-                decay=options.decay,
-                steps=options.steps,
-                pairs=options.pairs,
-                resume=options.resume,
-                init=options.init,
-                teacher=options.teacher,
-                keep=options.keep,
-                device=device,
-            )
-    except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
-        console.say(error)
-        return 1
+    device = checkpoint.pick_device(options.device)
+    recipe = RECIPES[options.recipe]
+    most = CPU_BATCH if device.type == "cpu" else recipe.batch
+    batch = options.batch or min(recipe.batch, most)
+    recipe = replace(recipe, seed=options.seed, batch=batch)
+    sources = find_sources(options.clean, options.noise, options.rir)
+    if options.benchmark:
+        console.show(benchmark(recipe, sources[0], options.out, device))
+    else:
+        train(
+            recipe,
+            sources,
+            options.out,
+            minutes=options.minutes,
+            decay=options.decay,
+            steps=options.steps,
+            pairs=options.pairs,
+            resume=options.resume,
+            init=options.init,
+            teacher=options.teacher,
+            keep=options.keep,
+            device=device,
+        )
     return 0
 
 

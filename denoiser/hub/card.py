@@ -12,20 +12,11 @@ import re
 import sys
 from pathlib import Path
 
-from denoiser import checkpoint
+from denoiser import checkpoint, console
+from denoiser.metrics import METRICS
 
 TASK = "audio-to-audio"
 TAGS = ["speech-enhancement", "noise-suppression", "speech", "audio", "pytorch"]
-NAMES = {
-    "pesq": "PESQ-WB",
-    "estoi": "ESTOI",
-    "stoi": "STOI",
-    "si_sdr": "SI-SDR, dB",
-    "p808": "P.808",
-    "pesq_nb": "PESQ-NB",
-    "noise_floor": "noise floor, dBFS",
-    "loudness": "LUFS",
-}
 TRAINING = re.compile(r"^## Training\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BODY = """
 # Speech denoiser, {title}
@@ -105,7 +96,7 @@ def _front_matter(title: str, sets: dict, old: str) -> str:
             dataset_type=name,
             dataset_name=f"{name} ({scores['pairs']} pairs)" if "pairs" in scores else name,
             metric_type=metric,
-            metric_name=NAMES.get(metric, metric.upper()),
+            metric_name=_title(metric),
             metric_value=value,
         )
         for name, scores in sets.items()
@@ -140,7 +131,7 @@ def _sets(folder: Path) -> dict:
 def _table(sets: dict) -> str:
     """Noisy and enhanced scores of every set, whatever the metrics are."""
     metrics = list(dict.fromkeys(name for scores in sets.values() for name in scores["enhanced"]))
-    titles = [NAMES.get(metric, metric.upper()) for metric in metrics]
+    titles = [_title(metric) for metric in metrics]
     lines = [f"| set | | {' | '.join(titles)} |", "|---" * (len(metrics) + 2) + "|"]
     for name, scores in sets.items():
         label = f"{name} ({scores['pairs']})" if "pairs" in scores else name
@@ -152,22 +143,23 @@ def _table(sets: dict) -> str:
     return "\n".join(lines)
 
 
+def _title(metric: str) -> str:
+    return METRICS[metric].title if metric in METRICS else metric.upper()
+
+
 def _old(folder: Path) -> str:
     path = folder / "README.md"
     return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m denoiser.hub.card", description="Write a checkpoint's model card."
     )
     parser.add_argument("folder", type=Path, help="a folder with config.json; gets a README.md")
     folder = parser.parse_args(argv).folder
-    try:
-        checkpoint.write_text(folder / "README.md", text(folder))
-    except checkpoint.CheckpointError as error:
-        print(error, file=sys.stderr)
-        return 1
+    checkpoint.write_text(folder / "README.md", text(folder))
     return 0
 
 

@@ -1,11 +1,11 @@
 """Scores of enhanced speech: metric(enhanced=, clean=, sample_rate=), keyword-only."""
 
+from typing import NamedTuple
+
 from denoiser.metrics.scores import (
     LEAST_JUDGED_SECONDS,
     dnsmos,
     estoi,
-    loudness,
-    noise_floor,
     opinions,
     pesq,
     pesq_nb,
@@ -14,14 +14,38 @@ from denoiser.metrics.scores import (
 )
 
 __all__ = [
+    "DNSMOS",
     "LEAST_JUDGED_SECONDS",
+    "METRICS",
     "dnsmos",
     "estoi",
-    "loudness",
-    "noise_floor",
     "opinions",
     "pesq",
     "pesq_nb",
     "si_sdr",
     "stoi",
 ]
+
+
+class Metric(NamedTuple):
+    """How a score is shown."""
+
+    title: str
+    decimals: int
+
+
+METRICS = {
+    "pesq": Metric("PESQ-WB", 3),
+    "estoi": Metric("ESTOI", 3),
+    "stoi": Metric("STOI", 3),
+    "si_sdr": Metric("SI-SDR, dB", 2),
+    "csig": Metric("CSIG", 2),
+    "cbak": Metric("CBAK", 2),
+    "covl": Metric("COVL", 2),
+    "ovrl": Metric("OVRL", 2),
+    "sig": Metric("SIG", 2),
+    "bak": Metric("BAK", 2),
+    "p808": Metric("P.808", 2),
+    "pesq_nb": Metric("PESQ-NB", 3),
+}
+DNSMOS = ("ovrl", "sig", "bak", "p808")

@@ -2,13 +2,13 @@
 
 Signals are mono float arrays (T,) within -1..1, enhanced and clean of the same length; others raise
 ValueError. Those that need no clean speech leave `clean` out. The packages are those of
-training/requirements.txt.
+the extra `score`.
 """
 
 import numpy as np
 
 from denoiser import audio
-from denoiser.levels import FLOOR_DBFS, SILENT_LUFS
+from denoiser.errors import needing
 from denoiser.metrics import composite
 
 LEAST_JUDGED_SECONDS = 0.1  # by DNSMOS, which repeats a recording until it lasts 9 s
@@ -36,7 +36,8 @@ def pesq_nb(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> flo
 
 def stoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
     """Short-time objective intelligibility, 0 to 1 (Taal et al. 2011)."""
-    from pystoi import stoi as reference
+    with needing("score"):
+        from pystoi import stoi as reference
 
     _check(enhanced, clean)
     return float(reference(clean, enhanced, sample_rate))
@@ -44,7 +45,8 @@ def stoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
 
 def estoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
     """Extended STOI, 0 to 1 (Jensen and Taal 2016)."""
-    from pystoi import stoi as reference
+    with needing("score"):
+        from pystoi import stoi as reference
 
     _check(enhanced, clean)
     return float(reference(clean, enhanced, sample_rate, extended=True))
@@ -68,7 +70,8 @@ def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
     Reddy et al. 2022 and 2021, at 16 kHz; samples beyond full scale are clipped, as in a file.
     Raises ValueError for less than 0.1 s.
     """
-    from speechmos import dnsmos as reference
+    with needing("score"):
+        from speechmos import dnsmos as reference
 
     _check(enhanced)
     if len(enhanced) < LEAST_JUDGED_SECONDS * sample_rate:
@@ -78,29 +81,10 @@ def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
     return {ours: float(scores[theirs]) for ours, theirs in DNSMOS_NAMES.items()}
 
 
-def noise_floor(*, enhanced: np.ndarray, sample_rate: int) -> float:
-    """What is heard in the pauses, in dBFS: a tenth of all 20 ms stretches are not louder.
-
-    0 dBFS is an RMS of 1; digital silence is -140.
-    """
-    _check(enhanced)
-    size = min(round(0.02 * sample_rate), len(enhanced))
-    stretches = enhanced[: len(enhanced) // size * size].reshape(-1, size).astype(np.float64)
-    power = np.quantile(np.square(stretches).mean(1), 0.1, method="lower")
-    return float(10 * np.log10(max(power, 10 ** (FLOOR_DBFS / 10))))
-
-
-def loudness(*, enhanced: np.ndarray, sample_rate: int) -> float:
-    """Integrated loudness in LUFS (ITU-R BS.1770-4), of at least 0.4 s; silence is -70."""
-    import pyloudnorm
-
-    meter = pyloudnorm.Meter(sample_rate)
-    return max(float(meter.integrated_loudness(enhanced.astype(np.float64))), SILENT_LUFS)
-
-
 def _pesq(enhanced: np.ndarray, clean: np.ndarray, sample_rate: int, mode: str) -> float:
-    from pesq import PesqError
-    from pesq import pesq as reference
+    with needing("score"):
+        from pesq import PesqError
+        from pesq import pesq as reference
 
     _check(enhanced, clean)
     enhanced, clean = (_at(wave, sample_rate, 16000) for wave in (enhanced, clean))

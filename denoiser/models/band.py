@@ -16,7 +16,7 @@ from denoiser.models.stft import STFT
 
 State = tuple[Tensor, ...]
 PIECE = 128  # frames that go through a layer at a time: they stay in a CPU's cache
-SILENT_POWER = 1e-8  # -80 dBFS: frames below it leave the memories as they are
+SILENT_POWER = 1e-8  # -80 dBFS: frames below it leave the recurrent states as they are
 MOST_BLOCKS = 100  # anywhere: a config from elsewhere may name any number
 
 
@@ -36,7 +36,7 @@ class BandUNetConfig:
     high_positions: int = 4  # bottleneck positions made of the high bands
     bottleneck_channels: int = 64
     bottleneck_blocks: int = 6
-    memories: int = 64  # running means over time, of each position in each of these blocks
+    state_channels: int = 64  # running means over time, of each position in each of these blocks
     causal: bool = False  # True: no recurrence runs backwards in time
     backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
@@ -74,7 +74,7 @@ class BandUNet(nn.Module):
         width, count = c.bottleneck_channels, c.bottleneck_blocks
         decay = math.exp(-c.hop_length / c.sample_rate / c.backward_seconds)
         self.recurrences = nn.ModuleList(
-            Recurrence(width, c.memories, c.causal, decay) for _ in range(count)
+            Recurrence(width, c.state_channels, c.causal, decay) for _ in range(count)
         )
         self.mixers = nn.ModuleList(Mixer(positions, width) for _ in range(count))
         self.spread = nn.Parameter(torch.randn(low, c.low_positions) * c.low_positions**-0.5)
@@ -114,10 +114,10 @@ class BandUNet(nn.Module):
     def initial_state(self, like: Tensor) -> State:
         """The state before a recording; batch size, device and type are those of `like` (B, T)."""
         c, batch = self.config, like.shape[0]
-        hop = like.new_zeros(batch, c.hop_length)
+        hops = (like.new_zeros(batch, c.hop_length) for _ in range(2))
         positions = c.low_positions + c.high_positions
-        memory = [like.new_zeros(batch, positions, r.forwards) for r in self.recurrences]
-        return (hop, hop, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
+        memory = (like.new_zeros(batch, positions, r.forwards) for r in self.recurrences)
+        return (*hops, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
         """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
@@ -128,7 +128,7 @@ class BandUNet(nn.Module):
         remembered: nothing in it says how loud the next word will be. Raises ValueError for
         anything else.
         """
-        past, tail, before, *memories = state
+        past, tail, before, *states = state
         hop = self.config.hop_length
         keep = noisy.shape[1] // hop - lookahead
         if noisy.shape[1] % hop or keep < 1:
@@ -137,11 +137,11 @@ class BandUNet(nn.Module):
                 f"hears, got {noisy.shape[1]} samples"
             )
         spectrum = self.stft.analyse(noisy, past)
-        mask, gains, memories = self.masks(spectrum, memories, keep, self._silent(noisy, past))
+        mask, gains, states = self.masks(spectrum, states, keep, self._silent(noisy, past))
         if not self.training:
             mask, gains, before = self._post_filtered(mask, gains, before)
         wave, tail = self.stft.synthesise(self._masked(spectrum[:, :keep], mask, gains), tail)
-        return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *memories)
+        return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *states)
 
     def _silent(self, noisy: Tensor, past: Tensor) -> Tensor | None:
         """Which frames of noisy (B, N * hop) after `past` (B, hop) hold nothing, (B, N).
@@ -153,12 +153,12 @@ class BandUNet(nn.Module):
         return silent if self.training or silent.any() else None
 
     def masks(
-        self, spectrum: Tensor, memories: list, keep: int, silent: Tensor | None = None
+        self, spectrum: Tensor, states: list, keep: int, silent: Tensor | None = None
     ) -> tuple[Tensor, Tensor, list]:
-        """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, memories after them.
+        """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, states after them.
 
         The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1. Frames
-        that are `silent` (B, N) leave the memories as they are.
+        that are `silent` (B, N) leave the recurrent states as they are.
         """
         size = spectrum.shape[1] if self.training else PIECE
         pieces = spectrum[:, :keep].split(size, 1)
@@ -170,7 +170,7 @@ class BandUNet(nn.Module):
             held = silent[..., None, None].split([piece.shape[1] for piece in pieces], 1)
         x, *skips = zip(*(self._encoded(piece) for piece in pieces), strict=True)
         carried = []
-        for recurrence, mixer, memory in zip(self.recurrences, self.mixers, memories, strict=True):
+        for recurrence, mixer, memory in zip(self.recurrences, self.mixers, states, strict=True):
             x, memory = recurrence(x, memory, kept, held)
             x = [mixer(each) for each in x]
             carried.append(memory)

@@ -5,6 +5,7 @@ picture, and the noisy phase makes sound of it again. Shapes: B recordings, N fr
 C channels, T samples.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -91,9 +92,9 @@ class ClassicUNet(nn.Module):
 
     def initial_state(self, like: Tensor) -> State:
         """The state before a recording; batch size, device and type are those of `like` (B, T)."""
-        hop = like.new_zeros(len(like), self.config.hop_length)
-        least, most = like.new_full((2, len(like), 1, 1), float("inf")).unbind()
-        return hop, hop, least, -most
+        hops = (like.new_zeros(len(like), self.config.hop_length) for _ in range(2))
+        least, most = (like.new_full((len(like), 1, 1), end) for end in (math.inf, -math.inf))
+        return (*hops, least, most)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
         """Enhance K hops after `state`, of which the last `lookahead` are only listened to.

@@ -66,13 +66,13 @@ class Recurrence(nn.Module):
     stays below `backward_decay`, so that a limited look-ahead is enough for them.
     """
 
-    def __init__(self, channels: int, memories: int, causal: bool, backward_decay: float):
+    def __init__(self, channels: int, state_channels: int, causal: bool, backward_decay: float):
         super().__init__()
-        self.forwards = memories if causal else memories // 2
-        self.ceiling = backward_decay
-        self.gate = nn.Linear(channels, memories)
-        self.candidate = nn.Linear(channels, memories, bias=False)
-        self.out = ConvNorm(memories, channels)
+        self.forwards = state_channels if causal else state_channels // 2
+        self.max_decay = backward_decay
+        self.gate = nn.Linear(channels, state_channels)
+        self.candidate = nn.Linear(channels, state_channels, bias=False)
+        self.out = ConvNorm(state_channels, channels)
         nn.init.constant_(self.gate.bias, 2.0)
         nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 
@@ -92,7 +92,7 @@ class Recurrence(nn.Module):
         gates = [self.gate(x) for x in pieces]
         if held is not None:
             gates = [g.masked_fill(h, OPEN) for g, h in zip(gates, held, strict=True)]
-        states, carried = scan(candidates, gates, initial, self.ceiling, kept)
+        states, carried = scan(candidates, gates, initial, self.max_decay, kept)
         return [self.out(h).add_(x) for x, h in zip(pieces, states, strict=True)], carried
 
 

@@ -12,15 +12,15 @@ KERNELS = importlib.util.find_spec("triton") is not None  # comes with PyTorch f
 
 
 def scan(
-    candidates: list[Tensor], gates: list[Tensor], initial: Tensor, ceiling: float, kept: int
+    candidates: list[Tensor], gates: list[Tensor], initial: Tensor, max_decay: float, kept: int
 ) -> tuple[list[Tensor], Tensor]:
     """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, through consecutive pieces.
 
-    Candidates g and gates are pieces (B, N, P, C), a = ceiling * sigmoid(gate). The first channels,
-    as many as `initial` (B, P, C') has, run forwards from it with a ceiling of 1; the others run
-    backwards from zero, with h[n+1] in place of h[n-1]. It computes in the type of `initial`, 32
-    bit, whatever the types outside. Returns the pieces of h, and of the forward channels the state
-    after the first `kept` pieces (B, P, C') for the next run.
+    Candidates g and gates are pieces (B, N, P, C), a = max_decay * sigmoid(gate). The first
+    channels, as many as `initial` (B, P, C') has, run forwards from it with a max_decay of 1; the
+    others run backwards from zero, with h[n+1] in place of h[n-1]. It computes in the type of
+    `initial`, 32 bit, whatever the types outside. Returns the pieces of h, and of the forward
+    channels the state after the first `kept` pieces (B, P, C') for the next run.
 
     With a gradient the pieces become one. On a GPU that has a kernel; enhancing does without,
     because kernels are compiled where they run, and not every host has a C compiler.
@@ -34,7 +34,7 @@ def scan(
             scan_whole = scan_cuda.scan
         else:
             scan_whole = Scan.apply
-        h, carried = scan_whole(candidate, gate, initial, ceiling, sum(frames[:kept]))
+        h, carried = scan_whole(candidate, gate, initial, max_decay, sum(frames[:kept]))
         return list(h.split(frames, 1)), carried
     halves = []
     for channels, order, last in _directions(candidates[0], initial):
@@ -43,7 +43,7 @@ def scan(
             h, a = (x[..., channels].to(initial.dtype) for x in (candidate, gate))
             h, a = h.clone(memory_format=torch.contiguous_format), a.sigmoid()
             if order == -1:
-                a.mul_(ceiling)
+                a.mul_(max_decay)
             last = _run(h, a, order, last)
             pieces.append(h)
         halves.append(pieces[::order])
@@ -60,17 +60,17 @@ class Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float, keep: int
+        ctx, candidate: Tensor, gate: Tensor, initial: Tensor, max_decay: float, keep: int
     ) -> tuple:
         g = candidate.to(initial.dtype)
         a = gate.to(initial.dtype, copy=True).sigmoid_()
-        a[..., initial.shape[-1] :].mul_(ceiling)
+        a[..., initial.shape[-1] :].mul_(max_decay)
         h = g.clone()
         for channels, order, last in _directions(g, initial):
             _run(h[..., channels], a[..., channels], order, last)
         carried = h[:, keep - 1, :, : initial.shape[-1]].clone()
         ctx.save_for_backward(initial, g, a, h)
-        ctx.ceiling = ceiling
+        ctx.max_decay = max_decay
         ctx.mark_non_differentiable(carried)
         return h.to(candidate.dtype), carried
 
@@ -92,7 +92,7 @@ class Scan(torch.autograd.Function):
         initial_grad = d[:, 0, :, :forwards] * a[:, 0, :, :forwards]
         change.mul_(d).mul_(a)
         candidate_grad = d.addcmul_(d, a, value=-1).to(grad.dtype)
-        for part, most in ((slice(forwards), 1.0), (slice(forwards, None), ctx.ceiling)):
+        for part, most in ((slice(forwards), 1.0), (slice(forwards, None), ctx.max_decay)):
             half = change[..., part]
             half.addcmul_(half, a[..., part], value=-1 / most)
         return candidate_grad, change.to(grad.dtype), initial_grad, None, None

@@ -24,11 +24,11 @@ def _lanes(lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.cons
 
 @triton.jit
 def _scan(
-    candidate, gate, initial, out, carried, ceiling, frames, keep, lanes,
+    candidate, gate, initial, out, carried, max_decay, frames, keep, lanes,
     CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     batch, lane, inside, forwards, before = _lanes(lanes, CHANNELS, FORWARDS, BLOCK)
-    most = tl.where(forwards, 1.0, ceiling)
+    most = tl.where(forwards, 1.0, max_decay)
     h = tl.load(initial + before, mask=inside & forwards, other=0.0).to(tl.float32)
     at = (batch * frames + tl.where(forwards, 0, frames - 1)) * lanes + lane
     step = tl.where(forwards, lanes, -lanes)
@@ -49,11 +49,11 @@ def _scan(
 @triton.jit
 def _scan_backward(
     grad, candidate, gate, initial, out, candidate_grad, gate_grad, initial_grad,
-    ceiling, frames, lanes,
+    max_decay, frames, lanes,
     CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     batch, lane, inside, forwards, before = _lanes(lanes, CHANNELS, FORWARDS, BLOCK)
-    most = tl.where(forwards, 1.0, ceiling)
+    most = tl.where(forwards, 1.0, max_decay)
     first = tl.load(initial + before, mask=inside & forwards, other=0.0).to(tl.float32)
     at = (batch * frames + tl.where(forwards, frames - 1, 0)) * lanes + lane
     step = tl.where(forwards, -lanes, lanes)
@@ -83,44 +83,44 @@ def _launch(kernel, like: Tensor, forwards: int, *arguments) -> None:
 
 @library.custom_op("denoiser::scan", mutates_args=())
 def scan(
-    candidate: Tensor, gate: Tensor, initial: Tensor, ceiling: float, keep: int
+    candidate: Tensor, gate: Tensor, initial: Tensor, max_decay: float, keep: int
 ) -> tuple[Tensor, Tensor]:
     """As `denoiser.models.scan.scan`."""
     candidate, gate, initial = (x.contiguous() for x in (candidate, gate, initial))
     out, carried = torch.empty_like(candidate), torch.empty_like(initial)
-    arguments = candidate, gate, initial, out, carried, ceiling, candidate.shape[1], keep
+    arguments = candidate, gate, initial, out, carried, max_decay, candidate.shape[1], keep
     _launch(_scan, candidate, initial.shape[-1], *arguments)
     return out, carried
 
 
 @library.custom_op("denoiser::scan_backward", mutates_args=())
 def _backward(
-    grad: Tensor, candidate: Tensor, gate: Tensor, initial: Tensor, out: Tensor, ceiling: float
+    grad: Tensor, candidate: Tensor, gate: Tensor, initial: Tensor, out: Tensor, max_decay: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad, candidate, gate, initial = (x.contiguous() for x in (grad, candidate, gate, initial))
     results = tuple(torch.empty_like(x) for x in (candidate, gate, initial))
-    arguments = grad, candidate, gate, initial, out, *results, ceiling, candidate.shape[1]
+    arguments = grad, candidate, gate, initial, out, *results, max_decay, candidate.shape[1]
     _launch(_scan_backward, candidate, initial.shape[-1], *arguments)
     return results
 
 
 @scan.register_fake
-def _(candidate, gate, initial, ceiling, keep):
+def _(candidate, gate, initial, max_decay, keep):
     return candidate.new_empty(candidate.shape), initial.new_empty(initial.shape)
 
 
 @_backward.register_fake
-def _(grad, candidate, gate, initial, out, ceiling):
+def _(grad, candidate, gate, initial, out, max_decay):
     return tuple(x.new_empty(x.shape) for x in (candidate, gate, initial))
 
 
 def _remember(ctx, inputs: tuple, output: tuple) -> None:
-    candidate, gate, initial, ctx.ceiling, _ = inputs
+    candidate, gate, initial, ctx.max_decay, _ = inputs
     ctx.save_for_backward(candidate, gate, initial, output[0])
 
 
 def _gradients(ctx, grad: Tensor, _) -> tuple:
-    return *_backward(grad, *ctx.saved_tensors, ctx.ceiling), None, None
+    return *_backward(grad, *ctx.saved_tensors, ctx.max_decay), None, None
 
 
 scan.register_autograd(_gradients, setup_context=_remember)

@@ -92,19 +92,15 @@ def _scores(run: Path) -> dict:
     return {name: each["enhanced"] for name, each in json.loads(path.read_text()).items()}
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m research.overfitting", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs")
     parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="the picture")
     options = parser.parse_args(argv)
-    try:
-        failed = console.show(table(options.runs))
-        plot(options.runs, options.out)
-    except (checkpoint.CheckpointError, OSError) as error:
-        console.say(error)
-        return 1
+    failed = console.show(table(options.runs))
+    plot(options.runs, options.out)
     for pairs in (1700, 20000):
         failed |= console.show(
             f"Spectrograms of {pairs} pairs in memory: {spectrograms_gib(pairs):.2f} GiB."

@@ -26,6 +26,13 @@ def tone(samples: int, rate: int, channels: int = 1, hz: float = 440.0) -> np.nd
     return np.repeat(wave[None].astype(np.float32), channels, axis=0)
 
 
+def reference_loudness(wave: np.ndarray, sample_rate: int) -> float:
+    """Integrated loudness of a wave (T,) or (T, C) in LUFS, by pyloudnorm."""
+    import pyloudnorm
+
+    return pyloudnorm.Meter(sample_rate).integrated_loudness(wave.astype(np.float64))
+
+
 def encode(path, codec: str, wave: np.ndarray, rate: int, muxer=None, video=None) -> None:
     """A file as another program would make it; `video` is the codec of a black picture."""
     layout = "stereo" if codec and len(wave) == 2 else "mono"

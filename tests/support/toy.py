@@ -8,7 +8,9 @@ from training.trainer import Trainer
 
 CPU = torch.device("cpu")
 TOY = Recipe(
-    BandUNetConfig(channels=16, blocks=1, bottleneck_channels=16, bottleneck_blocks=1, memories=16),
+    BandUNetConfig(
+        channels=16, blocks=1, bottleneck_channels=16, bottleneck_blocks=1, state_channels=16
+    ),
     MixtureConfig(segment=16 * 768),
     batch=4,
     warmup_steps=10,

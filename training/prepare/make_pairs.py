@@ -62,9 +62,9 @@ def pairs(
     raise audio.AudioError(f"Only {number} pairs: the recordings of speech are mostly silent.")
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     parser = argparse.ArgumentParser(
         prog="python -m training.prepare.make_pairs", description=__doc__
     )
@@ -74,19 +74,15 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.count < 1:
         parser.error("--count is 1 or more")
-    try:
-        kept, held_out = find_sources(options.clean, options.noise, [])
-        if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):
-            console.say("Of fewer than 50 recordings training leaves none out.")
-        store = Store(options.out.parent / "cache")
-        for name, noisy, clean in pairs(held_out, store, options.count):
-            for kind, wave in (("noisy", noisy), ("clean", clean)):
-                (options.out / kind).mkdir(parents=True, exist_ok=True)
-                audio.write(options.out / kind / name, wave, SAMPLE_RATE)
-        store.report()
-    except (audio.AudioError, OSError) as error:
-        console.say(error)
-        return 1
+    kept, held_out = find_sources(options.clean, options.noise, [])
+    if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):
+        console.say("Of fewer than 50 recordings training leaves none out.")
+    store = Store(options.out.parent / "cache")
+    for name, noisy, clean in pairs(held_out, store, options.count):
+        for kind, wave in (("noisy", noisy), ("clean", clean)):
+            (options.out / kind).mkdir(parents=True, exist_ok=True)
+            audio.write(options.out / kind / name, wave, SAMPLE_RATE)
+    store.report()
     return 0
 
 

@@ -29,9 +29,9 @@ def opinion(path: Path) -> float:
     return metrics.dnsmos(enhanced=middle, sample_rate=rate)["ovrl"]
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     parser = argparse.ArgumentParser(
         prog="python -m training.prepare.select_speech", description=__doc__
     )
@@ -43,9 +43,6 @@ def main(argv: list[str] | None = None) -> int:
         for path in audio_files(options.folders):
             if _fits(path, options.least):
                 console.put(path)
-    except audio.AudioError as error:
-        console.say(error)
-        return 1
     except BrokenPipeError:
         return 141  # what a shell reports for a program whose reader has left
     except OSError as error:

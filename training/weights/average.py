@@ -27,18 +27,14 @@ def average(folders: list[Path]) -> torch.nn.Module:
     return models[0]
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m training.weights.average", description=__doc__)
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
-    try:
-        checkpoint.save(average(options.checkpoints), options.out)
-    except (checkpoint.CheckpointError, OSError) as error:
-        console.say(error)
-        return 1
+    checkpoint.save(average(options.checkpoints), options.out)
     return 0
 
 

@@ -8,16 +8,16 @@ from denoiser.models.band import BandUNet, BandUNetConfig
 def adopted(model: nn.Module, other: nn.Module) -> dict[str, Tensor]:
     """Weights for `model` of which `other`'s are a part; only those into which they fit.
 
-    Where it has more channels, bottleneck blocks or memories, what is new does not reach what the
-    old weights compute: before the first step both models do the same. With other positions, other
-    convolutions, or causal where the other is not, it only begins nearer.
+    Where it has more channels, bottleneck blocks or state channels, the new ones do not reach what
+    the old weights compute: before the first step both models do the same. With other positions,
+    other convolutions, or causal where the other is not, it only begins nearer.
     """
     own, result = model.state_dict(), {}
     for name, theirs in other.state_dict().items():
         if name in own and own[name].ndim == theirs.ndim:
             weights = own[name].clone()
             blocks, parts = _blocks(name, weights, model), _blocks(name, theirs, other)
-            if len(blocks) != len(parts):  # memories of a causal model all run forwards
+            if len(blocks) != len(parts):  # state channels of a causal model all run forwards
                 blocks, parts = [weights], [theirs]
             both = zip(blocks, parts, strict=True)
             if all(_grow(block, part, name, weights.ndim == 2) for block, part in both):
@@ -43,7 +43,7 @@ def _blocks(name: str, weights: Tensor, model: nn.Module) -> list[Tensor]:
     c: BandUNetConfig = model.config
     high = (c.high_positions, c.bottleneck_channels)
     forwards = model.recurrences[0].forwards if model.recurrences else 0
-    halves = [half for half in (forwards, c.memories - forwards) if half]
+    halves = [half for half in (forwards, c.state_channels - forwards) if half]
     layer, _, kind = name.rpartition(".")
     if layer == "encode_high":
         return [weights.unflatten(0, high)]

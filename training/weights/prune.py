@@ -1,7 +1,7 @@
-"""A smaller model: python -m training.weights.prune FOLDER [--memories N] [--channels N] ...
+"""A smaller model: python -m training.weights.prune FOLDER [--state-channels N] [--channels N] ...
 
-Of each recurrence's memories, or of the bottleneck's channels, the one that would be missed least
-is taken away, again and again, as in optimal brain surgery (Hassibi and Stork 1993); whatever hears
+Of each recurrence's state channels, or of the bottleneck's channels, the least salient is removed,
+again and again, as in optimal brain surgery (Hassibi and Stork 1993); whatever hears
 those left is fitted to what it said with all, by least squares on mixtures. What comes out is a
 beginning for `training.train --init`.
 """
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from denoiser import audio, checkpoint, console
+from denoiser import checkpoint, console
 from denoiser.models.band import BandUNet
 from denoiser.models.layers import ConvNorm
 from training.data import augment, batching
@@ -65,19 +65,19 @@ class Heard:
         return self.covariance[kept][:, kept] + little * torch.eye(len(kept), dtype=torch.double)
 
 
-def prune_memories(model: BandUNet, memories: int, noisy: Tensor) -> list[float]:
-    """Leave so many memories in each block, in place; noisy (B, T) is what they are fitted on.
+def prune_state_channels(model: BandUNet, state_channels: int, noisy: Tensor) -> list[float]:
+    """Keep so many state channels of each block, in place; noisy (B, T) is what they are fitted on.
 
     Returns the error of what each block's recurrence says in dB of its variance. As many run
     forwards, and backwards, as did by share. Raises CheckpointError where that cannot be.
     """
-    had = model.config.memories
+    had = model.config.state_channels
     halves = [half for half in (model.recurrences[0].forwards,) if half]
     halves += [had - sum(halves)] if had > sum(halves) else []
-    left = [half * memories // had for half in halves]
-    if not 0 < memories < had or sum(left) != memories:
+    left = [half * state_channels // had for half in halves]
+    if not 0 < state_channels < had or sum(left) != state_channels:
         raise checkpoint.CheckpointError(
-            f"{memories} memories cannot be left of {had}, {' and '.join(map(str, halves))} a way."
+            f"{state_channels} state channels cannot be kept of {had}."
         )
     errors = []
     for recurrence in model.recurrences:
@@ -91,7 +91,7 @@ def prune_memories(model: BandUNet, memories: int, noisy: Tensor) -> list[float]
         _keep_outputs(recurrence.gate, kept)
         _keep_outputs(recurrence.candidate, kept)
         recurrence.forwards = left[0]
-    model.config = replace(model.config, memories=memories)
+    model.config = replace(model.config, state_channels=state_channels)
     return errors
 
 
@@ -125,7 +125,7 @@ def _narrow(model: BandUNet, heard: list[Heard], kept: Tensor) -> None:
     *blocks, wide, high = heard
     for recurrence, ears in zip(model.recurrences, blocks, strict=False):
         _refit(recurrence.gate, ears, kept)
-        lost = _refit(recurrence.candidate, ears, kept)  # has no bias: memories hold it for good
+        lost = _refit(recurrence.candidate, ears, kept)  # has no bias: the states hold it for good
         recurrence.out.norm.running_mean -= recurrence.out.weight @ lost
         _keep_outputs(recurrence.out, kept)
     for mixer, ears in zip(model.mixers, blocks[len(model.recurrences) :], strict=True):
@@ -221,36 +221,32 @@ def _listed(errors: list[float]) -> str:
     return " ".join(f"{error:.1f}" for error in errors)
 
 
+@console.command
 def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    console.prepare()
     parser = argparse.ArgumentParser(prog="python -m training.weights.prune", description=__doc__)
     parser.add_argument("checkpoint", type=path, metavar="FOLDER", help="of the model")
-    parser.add_argument("--memories", type=int, metavar="N", help="to be left in each block")
+    parser.add_argument("--state-channels", type=int, metavar="N", help="to be left in each block")
     parser.add_argument("--channels", type=int, metavar="N", help="to be left in the bottleneck")
     add_sources(parser)
     parser.add_argument("--out", type=path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
-    if options.memories is None and options.channels is None:
-        parser.error("what is to be left? Give --memories, --channels or both.")
-    try:
-        model = checkpoint.load(options.checkpoint, "cpu")
-        if not isinstance(model, BandUNet):
-            raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
-        sources, _ = find_sources(options.clean, options.noise, options.rir)
-        store = Store(options.out.parent / "cache")
-        noisy = mixtures(sources, store)
-        store.report()
-        if options.memories is not None:
-            errors = prune_memories(model, options.memories, noisy)
-            console.show(f"error by recurrence: {_listed(errors)} dB")
-        if options.channels is not None:
-            errors = prune_channels(model, options.channels, noisy)
-            console.show(f"by recurrence, then by mixer: {_listed(errors)} dB")
-        checkpoint.save(model, options.out)
-    except (audio.AudioError, checkpoint.CheckpointError, OSError) as error:
-        console.say(error)
-        return 1
+    if options.state_channels is None and options.channels is None:
+        parser.error("what is to be left? Give --state-channels, --channels or both.")
+    model = checkpoint.load(options.checkpoint, "cpu")
+    if not isinstance(model, BandUNet):
+        raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
+    sources, _ = find_sources(options.clean, options.noise, options.rir)
+    store = Store(options.out.parent / "cache")
+    noisy = mixtures(sources, store)
+    store.report()
+    if options.state_channels is not None:
+        errors = prune_state_channels(model, options.state_channels, noisy)
+        console.show(f"error by recurrence: {_listed(errors)} dB")
+    if options.channels is not None:
+        errors = prune_channels(model, options.channels, noisy)
+        console.show(f"by recurrence, then by mixer: {_listed(errors)} dB")
+    checkpoint.save(model, options.out)
     return 0
 
 

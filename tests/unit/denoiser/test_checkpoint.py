@@ -54,11 +54,25 @@ def test_a_wrong_config_is_refused_by_name(folder, changes, sentence):
         denoiser.load(folder)
 
 
-def test_a_missing_key_is_named(folder):
+def test_settings_that_are_not_named_have_their_defaults(folder):
     config = json.loads((folder / "config.json").read_text())
     del config["stride"]
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(checkpoint.CheckpointError, match="missing keys: stride"):
+    assert denoiser.load(folder).config.stride == BandUNetConfig.stride
+
+
+def test_the_first_format_is_read_by_the_names_it_had(folder):
+    config = json.loads((folder / "config.json").read_text())
+    del config["format"]
+    config["memories"] = config.pop("state_channels")
+    (folder / "config.json").write_text(json.dumps(config))
+    assert denoiser.load(folder).config.state_channels == BandUNetConfig.state_channels
+
+
+@pytest.mark.parametrize("number", [3, 0, "2", None])
+def test_a_format_to_come_is_refused(folder, number):
+    edit(folder, format=number)
+    with pytest.raises(checkpoint.CheckpointError, match="this version reads up to 2"):
         denoiser.load(folder)
 
 

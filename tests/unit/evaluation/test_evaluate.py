@@ -72,7 +72,6 @@ def test_the_command_prints_a_table_and_writes_its_numbers(few, capsys):
     assert row in printed.out
     assert "metrics.json keeps other as it was: of these weights?" in printed.err
     stored = {"si_sdr": 0.50, "pesq_nb": 1.50, "csig": 1.90, "cbak": 1.67, "covl": 1.55}
-    stored |= {"noise_floor": -26.51, "loudness": -20.64}
     assert {name: noisy[name] for name in stored} == pytest.approx(stored, abs=0.05)
     assert "ovrl" not in noisy
 
@@ -108,8 +107,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_was(few, monkeypatch):
         return opinions(**signals)
 
     monkeypatch.setattr(metrics, "opinions", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        cli.main(["model", "few", "--no-dnsmos"])
+    assert cli.main(["model", "few", "--no-dnsmos"]) == 130
     kept = Path("runs/scores.jsonl")
     kept.write_text(kept.read_text()[:-9])  # as if cut off while the third was written
     calls.clear()
@@ -140,7 +138,7 @@ def test_other_weights_are_scored_anew_and_the_noisy_recording_is_not(few, monke
     assert cli.main(["model", "few", "--no-dnsmos"]) == 0
     assert len(calls) == 1
     assert result_of(few)["noisy"] == before["noisy"]
-    assert result_of(few)["enhanced"]["loudness"] < before["enhanced"]["loudness"] - 3
+    assert abs(result_of(few)["enhanced"]["csig"] - before["enhanced"]["csig"]) > 0.01
 
 
 def test_silence_for_clean_speech_is_a_sentence_with_its_name(few, capsys):
@@ -226,11 +224,11 @@ def test_two_sets_of_one_name_are_refused(capsys):
 
 def test_multiply_accumulates_are_those_of_the_shapes():
     """A frame of 16 ms: C channels of 32 sub-bands, W of 32 positions, counted layer by layer."""
-    c = BandUNetConfig(memories=96)
+    c = BandUNetConfig(state_channels=96)
     channels, width = c.channels, c.bottleneck_channels
     encoder = 32 * 48 * channels + c.blocks * 32 * 3 * channels**2
     narrowing = 32 * channels * width + 28 * 32 * width
-    block = 32 * 3 * width * c.memories + 32 * 2 * width**2 + 32 * 32 * width
+    block = 32 * 3 * width * c.state_channels + 32 * 2 * width**2 + 32 * 32 * width
     widening = 32 * 28 * width + 32 * (width + channels) * channels
     decoder = c.blocks * 32 * 3 * channels**2 + 32 * channels * 32
     low = encoder + narrowing + c.bottleneck_blocks * block + widening + decoder

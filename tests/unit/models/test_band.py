@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from denoiser.models import band
+from denoiser.models import Model, band
 from denoiser.models.band import BandUNet, BandUNetConfig
+from denoiser.models.classic import ClassicUNet, ClassicUNetConfig
 from denoiser.models.layers import exchanged
 from denoiser.models.scan import scan
 
@@ -176,8 +177,18 @@ def test_the_post_filter_lowers_a_lone_bin_more_than_one_of_a_voice():
     assert 20 * (lone / 0.5).log10() == pytest.approx(-10.4, abs=0.1)
 
 
+@pytest.mark.parametrize("net", [BandUNet(BandUNetConfig()), ClassicUNet(ClassicUNetConfig())])
+def test_every_model_keeps_the_protocol_and_a_state_of_distinct_tensors(net):
+    """An exporter gives one name to what is one object, and mixes them up."""
+    assert isinstance(net, Model)
+    state = net.initial_state(torch.zeros(2, 8))
+    assert len({id(tensor) for tensor in state}) == len(state)
+    assert len({tensor.data_ptr() for tensor in state}) == len(state)
+    assert all(len(tensor) == 2 for tensor in state)
+
+
 def test_silence_is_not_remembered():
-    """After 30 s of it, and of a hiss at -90 dBFS, memories are what they were, and a word loud."""
+    """After 30 s of it, and of a hiss at -90 dBFS, states are what they were, and a word loud."""
     net, word = model(True), 0.1 * torch.randn(1, 10 * HOP)
     _, state = net.run(word, net.initial_state(word))
     for level in (0, 10 ** (-90 / 20)):

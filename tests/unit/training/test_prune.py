@@ -1,4 +1,4 @@
-"""Pruning: memories and channels that say nothing new go, and the model says the same."""
+"""Pruning: state channels and channels that say nothing new go, and the model says the same."""
 
 import re
 from dataclasses import replace
@@ -15,7 +15,7 @@ from training.weights import prune
 
 
 def model(causal: bool) -> BandUNet:
-    """Sixteen memories, of which every second holds what the one before it does."""
+    """Sixteen state channels, of which every second holds what the one before it does."""
     torch.manual_seed(0)
     net = BandUNet(replace(TOY.model, causal=causal)).eval().requires_grad_(False)
     for recurrence in net.recurrences:
@@ -36,7 +36,7 @@ def channels_twice() -> BandUNet:
     net.position[..., 1::2] = net.position[..., ::2] + 1
     net.narrow.weight[1::2] = net.narrow.weight[::2]
     for recurrence, mixer in zip(net.recurrences, net.mixers, strict=True):
-        recurrence.candidate.weight += 0.3  # so that what memories hold has a mean
+        recurrence.candidate.weight += 0.3  # so that what the states hold has a mean
         for layer in (recurrence.out, mixer.value):
             layer.weight[1::2] = layer.weight[::2]
             torch.nn.init.ones_(layer.norm.weight)
@@ -50,11 +50,11 @@ def channels_twice() -> BandUNet:
 def test_what_is_there_twice_can_be_spared(causal):
     net, noisy = model(causal), 0.1 * torch.randn(4, 40 * 768)
     before = net(noisy)
-    (error,) = prune.prune_memories(net, 8, noisy)
+    (error,) = prune.prune_state_channels(net, 8, noisy)
     assert error < -50
-    assert net.config.memories == 8
+    assert net.config.state_channels == 8
     assert (net(noisy) - before).square().mean() < 1e-5 * before.square().mean()
-    (error,) = prune.prune_memories(net, 4, noisy)  # of these each is needed
+    (error,) = prune.prune_state_channels(net, 4, noisy)  # of these each is needed
     assert error > -40
 
 
@@ -62,7 +62,7 @@ def test_those_left_are_fitted_to_what_all_said():
     """A quarter of them, with their own old weights alone, is further from it."""
     net, noisy = model(False), 0.1 * torch.randn(4, 40 * 768)
     whole, before = net(noisy), net.recurrences[0].out.weight.clone()
-    prune.prune_memories(net, 4, noisy)
+    prune.prune_state_channels(net, 4, noisy)
     out = net.recurrences[0].out
     fitted = (net(noisy) - whole).square().mean()
     kept = [int((before.T @ column).argmax()) for column in out.weight.T]
@@ -75,11 +75,11 @@ def test_the_error_it_names_is_that_of_what_the_block_says():
     net, noisy = model(False), 0.1 * torch.randn(4, 40 * 768)
     said = []
     recurrence = net.recurrences[0]
-    recurrence.candidate.weight += 0.3  # so that what memories hold has a mean
+    recurrence.candidate.weight += 0.3  # so that what the states hold has a mean
     recurrence.out.register_forward_hook(lambda _, __, y: said.append(y.flatten(0, 2).clone()))
     net(noisy)
     before = said.copy()
-    (error,) = prune.prune_memories(net, 4, noisy)
+    (error,) = prune.prune_state_channels(net, 4, noisy)
     said.clear()
     net(noisy)
     before, after = torch.cat(before), torch.cat(said)
@@ -102,11 +102,13 @@ def test_a_channel_that_is_there_twice_can_be_spared():
     assert max(prune.prune_channels(net, 4, noisy)) > -40  # of these each is needed
 
 
-@pytest.mark.parametrize("memories", [0, 16, 7])
-def test_a_number_that_cannot_be_left_is_refused(memories):
+@pytest.mark.parametrize("state_channels", [0, 16, 7])
+def test_a_number_that_cannot_be_left_is_refused(state_channels):
     net, noisy = model(False), 0.1 * torch.randn(1, 8 * 768)
-    with pytest.raises(checkpoint.CheckpointError, match=f"{memories} memories cannot be left"):
-        prune.prune_memories(net, memories, noisy)
+    with pytest.raises(
+        checkpoint.CheckpointError, match=f"{state_channels} state channels cannot be kept"
+    ):
+        prune.prune_state_channels(net, state_channels, noisy)
 
 
 @pytest.mark.parametrize("channels", [0, 16])
@@ -123,15 +125,15 @@ def test_the_command_writes_a_model_that_loads(tmp_path, capsys):
         sf.write(tmp_path / name / "1.wav", speech_like(4.0, 48000), 48000)
     folders = [f"--{name}={tmp_path / name}" for name in ("clean", "noise")]
     arguments = [str(tmp_path / "all"), *folders, "--out", str(tmp_path / "few")]
-    assert prune.main([*arguments, "--memories", "8", "--channels", "12"]) == 0
+    assert prune.main([*arguments, "--state-channels", "8", "--channels", "12"]) == 0
     assert re.fullmatch(
         r"error by recurrence: -\S+ dB\nby recurrence, then by mixer: -\S+ -\S+ dB\n",
         capsys.readouterr().out,
     )
     config = checkpoint.load(tmp_path / "few", "cpu").config
-    assert (config.memories, config.bottleneck_channels) == (8, 12)
-    assert prune.main([*arguments, "--memories", "20"]) == 1
-    assert capsys.readouterr().err == "20 memories cannot be left of 16, 8 and 8 a way.\n"
+    assert (config.state_channels, config.bottleneck_channels) == (8, 12)
+    assert prune.main([*arguments, "--state-channels", "20"]) == 1
+    assert capsys.readouterr().err == "20 state channels cannot be kept of 16.\n"
     with pytest.raises(SystemExit):
         prune.main(arguments)
-    assert "Give --memories, --channels or both." in capsys.readouterr().err
+    assert "Give --state-channels, --channels or both." in capsys.readouterr().err

@@ -22,9 +22,9 @@ def test_another_models_weights_are_adopted_where_they_fit():
         assert torch.equal(model.encode.weight, other.encode.weight)
 
 
-@pytest.mark.parametrize("memories", [16, 32])
-def test_a_causal_model_begins_from_one_that_hears_ahead(memories):
-    causal = replace(TOY.model, causal=True, memories=memories)
+@pytest.mark.parametrize("state_channels", [16, 32])
+def test_a_causal_model_begins_from_one_that_hears_ahead(state_channels):
+    causal = replace(TOY.model, causal=True, state_channels=state_channels)
     live, other = Trainer(replace(TOY, model=causal), CPU), BandUNet(TOY.model)
     assert live.adopt(other) == []
     assert torch.equal(live.model.recurrences[0].gate.weight[:16], other.recurrences[0].gate.weight)
@@ -37,7 +37,12 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does(causal):
     for _ in range(20):
         first.learn(*batch(), 1.0)
     first.settle()
-    larger = {"channels": 24, "bottleneck_channels": 28, "bottleneck_blocks": 2, "memories": 24}
+    larger = {
+        "channels": 24,
+        "bottleneck_channels": 28,
+        "bottleneck_blocks": 2,
+        "state_channels": 24,
+    }
     wide = Trainer(replace(TOY, model=replace(small, **larger)), CPU)
     new = wide.adopt(first.average)
     assert {name.split(".")[1] for name in new} == {"1"}  # the second block
