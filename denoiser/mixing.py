@@ -1,11 +1,12 @@
-"""What becomes of a recording and its estimate: any strength, what was removed, one file for both.
+"""What becomes of a recording and its enhanced twin: any strength, what was removed, a preview.
 
 The model runs once, at full strength; all this is done with its result, in pieces, so that memory
-does not grow with the length. Waves are (C, n) float32. Every function raises AudioError in one
-sentence.
+does not grow with the length, and in one pass for all that want to hear of it: see `observe`. Waves
+are (C, n) float32. Every function raises AudioError in one sentence.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,44 @@ OUTLINE_SECONDS = 0.01
 OUTLINE_COLUMNS = 600
 
 
+class Listener:
+    """Takes part in one walk over a recording and its enhanced twin: see `observe`."""
+
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
+        """The next pieces of both, (C, n) float32."""
+
+    def finish(self) -> None:
+        """All has come."""
+
+    def drop(self) -> None:
+        """No more comes: something failed, or nobody waits for it any longer."""
+
+
+def observe(source, enhanced, *listeners: Listener) -> Iterator[int]:
+    """One pass over a recording and its enhanced twin for all listeners; yields the samples done.
+
+    Either is the path of a file or consecutive waves (C, n). Closing the generator ends the pass:
+    the listeners are told, and files that are not whole do not appear. Raises AudioError in one
+    sentence where the two do not belong together.
+    """
+    done = 0
+    try:
+        for noisy, clean in pairs(source, enhanced):
+            for listener in listeners:
+                listener.add(noisy, clean)
+            done += noisy.shape[1]
+            yield done
+        for listener in listeners:
+            listener.finish()
+    except BaseException:  # also when the generator is closed
+        for listener in listeners:
+            listener.drop()
+        raise
+
+
 def remix(
     source,
-    estimate,
+    enhanced,
     target,
     *,
     strength: float = 1.0,
@@ -32,17 +68,17 @@ def remix(
     gain_db: float = 0.0,
     notify: audio.Notify | None = None,
 ) -> None:
-    """Write a mixture of a recording and its full-strength estimate, or what that leaves out.
+    """Write a mixture of a recording and its full-strength twin, or what that leaves out.
 
-    `source` is any audio or video file, `estimate` what `denoise_file` made of it as 32 bit float,
+    `source` is any audio or video file, `enhanced` what `denoise_file` made of it as 32 bit float,
     `target` a .wav (in the bit depth of the source), .flac or .mp3. strength 0 is the source, 1 the
-    estimate: sample for sample what `denoise` gives. Nothing is clipped: see `audio.write_fitting`,
-    which `notify` belongs to.
+    enhanced file: sample for sample what `denoise` gives. Nothing is clipped: see
+    `audio.write_fitting`, which `notify` belongs to.
     """
     gain = np.float32(10 ** (gain_db / 20))
 
     def mixtures() -> Iterator[np.ndarray]:
-        for noisy, clean in pairs(source, estimate):
+        for noisy, clean in pairs(source, enhanced):
             mixture = mixed(noisy, clean, strength)
             yield gain * (noisy - mixture if removed else mixture)
 
@@ -52,71 +88,143 @@ def remix(
     audio.write_fitting(mixtures, source, target, subtype, notify, carried)
 
 
-def preview(source, estimate, target, *, peak: float) -> dict[str, list[float]]:
-    """Both in one 16 bit .flac, side by side as channels, so that a player cannot lose their sync.
+class File(Listener):
+    """A file with the rate, channels and tags of the recording: a mixture, or what that leaves out.
 
-    Mono gives two channels: noisy, estimate; more channels four: noisy left and right, estimate
-    left and right (surround sound is mixed to stereo). `peak` is the largest magnitude in either:
-    what goes above full scale is turned down, both sides alike. Returns the outlines of the two
-    waveforms, "before" and "after": the peaks of at most OUTLINE_COLUMNS equal stretches.
+    strength and `removed` are those of `remix`, `subtype` is the bit depth (default: that of the
+    recording), `gain` a factor for all of it. What goes above full scale widens a WAV; for .flac
+    and .mp3 the gain must keep it below. `limiter` (see `loudness`) is the last to change it.
     """
-    about, outline = audio.info(source), Outline(audio.info(source).sample_rate)
-    layout = "mono" if about.channels == 1 else "stereo"
-    sides = 1 if about.channels == 1 else 2
-    largest = peak * np.abs(conversion(about.layout, layout)).sum(axis=1).max()
-    gain = np.float32(PREVIEW_PEAK / largest if largest > 1 else 1)
-    rate = min(about.sample_rate, PREVIEW_RATE)
-    resampler = audio.Resampler(about.sample_rate, rate, 2 * sides)
-    with audio.Writer(target, rate, 2 * sides) as writer:
-        for pair in pairs(source, estimate):
-            outline.add(*pair)
-            both = [gain * convert(wave, about.layout, layout) for wave in pair]
-            writer.write(resampler.push(np.concatenate(both)))
-        writer.write(resampler.push(np.zeros((2 * sides, 0), np.float32), last=True))
-    return outline.columns()
+
+    def __init__(
+        self,
+        source,
+        target,
+        *,
+        strength: float = 1.0,
+        removed: bool = False,
+        gain: float = 1.0,
+        subtype: str | None = None,
+        limiter=None,
+        notify: audio.Notify | None = None,
+    ):
+        about, carried = audio.info(source), tags.read(source)
+        if notify and (lost := carried.lost(Path(target).suffix.lower())):
+            notify(lost)
+        self.strength, self.removed, self.gain = strength, removed, np.float32(gain)
+        self.limiter = limiter
+        self.writer = audio.Writer(
+            target,
+            about.sample_rate,
+            about.channels,
+            subtype or about.subtype,
+            layout=about.layout,
+            notify=notify,
+            tags=carried,
+        )
+
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
+        wave = mixed(noisy, enhanced, self.strength)
+        wave = self.gain * (noisy - wave if self.removed else wave)
+        self.writer.write(self.limiter.push(wave) if self.limiter else wave)
+
+    def finish(self) -> None:
+        if self.limiter:
+            self.writer.write(self.limiter.flush())
+        self.writer.__exit__(None, None, None)
+
+    def drop(self) -> None:
+        self.writer.drop()
 
 
-class Outline:
-    """The peaks of a recording and its estimate, gathered in pieces (C, n)."""
+class Preview(Listener):
+    """Both in one file, side by side as channels, so that a player cannot lose their sync.
+
+    Mono gives two channels: noisy, enhanced; more channels four: noisy left and right, enhanced
+    left and right (surround sound is mixed to stereo). `peak` is the largest magnitude in either:
+    what goes above full scale is turned down, both sides alike.
+    """
+
+    def __init__(self, source, target, *, peak: float):
+        about = audio.info(source)
+        self.layout, self.target_layout = about.layout, ("mono", "stereo")[about.channels > 1]
+        self.channels = 2 if about.channels == 1 else 4
+        largest = peak * np.abs(conversion(about.layout, self.target_layout)).sum(axis=1).max()
+        self.gain = np.float32(PREVIEW_PEAK / largest if largest > 1 else 1)
+        rate = min(about.sample_rate, PREVIEW_RATE)
+        self.resampler = audio.Resampler(about.sample_rate, rate, self.channels)
+        self.writer = audio.Writer(target, rate, self.channels)
+
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
+        both = [convert(wave, self.layout, self.target_layout) for wave in (noisy, enhanced)]
+        self.writer.write(self.resampler.push(self.gain * np.concatenate(both)))
+
+    def finish(self) -> None:
+        nothing = np.zeros((self.channels, 0), np.float32)
+        self.writer.write(self.resampler.push(nothing, last=True))
+        self.writer.__exit__(None, None, None)
+
+    def drop(self) -> None:
+        self.writer.drop()
+
+
+class Outline(Listener):
+    """The peaks of a recording and its enhanced twin."""
 
     def __init__(self, sample_rate: int):
         self.size = max(1, round(OUTLINE_SECONDS * sample_rate))
         self.peaks: list[np.ndarray] = []
 
-    def add(self, noisy: np.ndarray, clean: np.ndarray) -> None:
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
         starts = np.arange(0, noisy.shape[1], self.size)
-        loudest = [np.abs(wave).max(axis=0) for wave in (noisy, clean)]
+        loudest = [np.abs(wave).max(axis=0) for wave in (noisy, enhanced)]
         self.peaks.append(np.maximum.reduceat(loudest, starts, axis=1))
 
     def columns(self) -> dict[str, list[float]]:
+        """The peaks "before" and "after" of at most OUTLINE_COLUMNS equal stretches."""
         peaks = np.concatenate(self.peaks, axis=1)
         starts = np.linspace(0, peaks.shape[1], OUTLINE_COLUMNS, endpoint=False)
         outlines = np.maximum.reduceat(peaks, np.unique(starts.astype(int)), axis=1)
         return dict(zip(("before", "after"), outlines.round(4).tolist(), strict=True))
 
 
-def pairs(source, estimate) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Equally long pieces of two files of the same length, rate and channels, in step."""
-    shapes = [(about.sample_rate, about.channels) for about in map(audio.info, (source, estimate))]
-    if shapes[0] != shapes[1]:
-        raise audio.AudioError(
-            f"{Path(source).name} and {Path(estimate).name} differ in rate or channels."
-        )
-    others, held = audio.blocks(estimate), None
-    for block in audio.blocks(source):
+def pairs(source, enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Equally long pieces of two recordings of one length, rate and channels, in step.
+
+    Either is the path of a file or consecutive waves (C, n).
+    """
+    names = [_name(each, usual) for each, usual in ((source, "the recording"), (enhanced, "it"))]
+    if _is_path(source) and _is_path(enhanced):
+        shapes = [
+            (about.sample_rate, about.channels) for about in map(audio.info, (source, enhanced))
+        ]
+        if shapes[0] != shapes[1]:
+            raise audio.AudioError(f"{names[0]} and {names[1]} differ in rate or channels.")
+    others, held = iter(_waves(enhanced)), None
+    for block in _waves(source):
         while held is None or held.shape[1] < block.shape[1]:
             more = next(others, None)
             if more is None:
                 raise audio.AudioError(
-                    f"{Path(source).name} is longer than what was made of it: denoise it again."
+                    f"{names[0]} is longer than what was made of it: denoise it again."
                 )
             held = more if held is None else np.concatenate((held, more), axis=1)
         yield block, held[:, : block.shape[1]]
         held = held[:, block.shape[1] :]
     if any(rest.shape[1] for rest in (held, next(others, None)) if rest is not None):
-        raise audio.AudioError(
-            f"{Path(estimate).name} is longer than {Path(source).name}: denoise that again."
-        )
+        raise audio.AudioError(f"{names[1]} is longer than {names[0]}: denoise that again.")
+
+
+def _is_path(source) -> bool:
+    return isinstance(source, (str, os.PathLike))
+
+
+def _name(source, usual: str) -> str:
+    return Path(source).name if _is_path(source) else usual
+
+
+def _waves(source) -> Iterable[np.ndarray]:
+    return audio.blocks(source) if _is_path(source) else source
 
 
 def to_mono(source, target, notify: audio.Notify | None = None) -> None:

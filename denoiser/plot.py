@@ -9,7 +9,6 @@ Figures are matplotlib's own objects, never pyplot's global ones: a server draws
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 from denoiser import audio
 from denoiser.errors import needing
 from denoiser.levels import downmix_of
+from denoiser.mixing import Listener
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +54,13 @@ def compare_files(
         _mel_power((downmix(block)[0] for block in audio.blocks(path)), sample_rate, expected)
         for path in (before, after)
     ]
+    return compare_pictures(pictures, sample_rate, titles)
+
+
+def compare_pictures(
+    pictures: list[Picture], sample_rate: int, titles: tuple[str, str] = ("Before", "After")
+) -> tuple[Figure, Figure]:
+    """Two spectrograms as figures: same size, axes, dB range."""
     seconds = max(picture.seconds for picture in pictures)
     top_db = _top_db(pictures)
     figures = []
@@ -100,48 +107,101 @@ def compare(waves: Mapping[str, np.ndarray], sample_rate: int) -> tuple[Figure, 
     return waveforms, spectrograms
 
 
-class _Picture(NamedTuple):
+class Picture(NamedTuple):
+    """The mel power of a mono signal."""
+
     power: np.ndarray  # (rows, columns)
     left: float  # seconds at its two edges
     right: float
     seconds: float  # of sound
 
 
-def _mel_power(blocks: Iterable[np.ndarray], sample_rate: int, expected: float) -> _Picture:
-    """Mel power of a mono signal that comes in blocks, averaged into columns.
+class MelPower:
+    """Mel power of a mono signal that comes in pieces, averaged into columns.
 
     `expected` (seconds) sets the width of a column; a wrong one makes a coarse or a fine picture.
     """
-    with needing("plot"):
+
+    def __init__(self, sample_rate: int, expected: float):
+        with needing("plot"):
+            import librosa
+
+        self.sample_rate = sample_rate
+        self.n_fft = 2 ** max(5, round(math.log2(0.043 * sample_rate)))
+        hop = int(np.clip(expected * sample_rate / COLUMNS, self.n_fft // 8, self.n_fft))
+        self.hop_length = hop
+        self.frames = math.ceil(expected * sample_rate / hop / COLUMNS) or 1  # in a column
+        rows = int(librosa.hz_to_mel(sample_rate / 2) / MEL_STEP)
+        self.filters = librosa.filters.mel(sr=sample_rate, n_fft=self.n_fft, n_mels=rows, norm=None)
+        self.rest = np.zeros(self.n_fft // 2, np.float32)  # frames are centred on their time
+        self.columns, self.samples = [], 0
+
+    def add(self, wave: np.ndarray) -> None:
+        """The next samples, (n,)."""
+        self.samples += len(wave)
+        self._add(wave, last=False)
+
+    def finish(self) -> Picture:
+        self._add(np.zeros(self.n_fft // 2, np.float32), last=True)
+        power = np.concatenate(self.columns, axis=1)
+        left = -self.hop_length / 2 / self.sample_rate
+        right = left + power.shape[1] * self.frames * self.hop_length / self.sample_rate
+        return Picture(power, left, right, self.samples / self.sample_rate)
+
+    def _add(self, wave: np.ndarray, last: bool) -> None:
         import librosa
 
-    n_fft = 2 ** max(5, round(math.log2(0.043 * sample_rate)))
-    hop_length = int(np.clip(expected * sample_rate / COLUMNS, n_fft // 8, n_fft))
-    frames = math.ceil(expected * sample_rate / hop_length / COLUMNS) or 1  # in a column
-    rows = int(librosa.hz_to_mel(sample_rate / 2) / MEL_STEP)
-    filters = librosa.filters.mel(sr=sample_rate, n_fft=n_fft, n_mels=rows, norm=None)
-    edge = np.zeros(n_fft // 2, np.float32)  # frames are centred on their time
-    rest, columns, samples = edge, [], 0
-    for block, last in itertools.chain(((b, False) for b in blocks), [(edge, True)]):
-        samples += 0 if last else len(block)
-        rest = np.concatenate([rest, block])
-        count = 1 + (len(rest) - n_fft) // hop_length
-        whole = count if last else count // frames * frames
+        self.rest = np.concatenate([self.rest, wave])
+        count = 1 + (len(self.rest) - self.n_fft) // self.hop_length
+        whole = count if last else count // self.frames * self.frames
         if whole <= 0:
-            continue
-        part = rest[: (whole - 1) * hop_length + n_fft]
-        spectrum = librosa.stft(part, n_fft=n_fft, hop_length=hop_length, center=False)
-        power = filters @ (spectrum.real**2 + spectrum.imag**2)  # (rows, whole)
-        starts = np.arange(0, whole, frames)
-        columns.append(np.add.reduceat(power, starts, axis=1) / np.diff(starts, append=whole))
-        rest = rest[whole * hop_length :]
-    power = np.concatenate(columns, axis=1)
-    left = -hop_length / 2 / sample_rate
-    right = left + power.shape[1] * frames * hop_length / sample_rate
-    return _Picture(power, left, right, samples / sample_rate)
+            return
+        part = self.rest[: (whole - 1) * self.hop_length + self.n_fft]
+        spectrum = librosa.stft(part, n_fft=self.n_fft, hop_length=self.hop_length, center=False)
+        power = self.filters @ (spectrum.real**2 + spectrum.imag**2)  # (rows, whole)
+        starts = np.arange(0, whole, self.frames)
+        self.columns.append(np.add.reduceat(power, starts, axis=1) / np.diff(starts, append=whole))
+        self.rest = self.rest[whole * self.hop_length :]
 
 
-def _top_db(pictures: list[_Picture]) -> float:
+class Spectrograms(Listener):
+    """A recording, its enhanced twin and what was removed, as pictures of one scale.
+
+    `downmix` makes one channel of all, `expected` is the length in seconds.
+    """
+
+    def __init__(self, sample_rate: int, expected: float, downmix):
+        self.downmix, self.sample_rate = downmix, sample_rate
+        self.sides = [MelPower(sample_rate, expected) for _ in range(3)]
+
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
+        before, after = self.downmix(noisy)[0], self.downmix(enhanced)[0]
+        for side, wave in zip(self.sides, (before, after, before - after), strict=True):
+            side.add(wave)
+
+    def finish(self) -> None:
+        self.pictures = [side.finish() for side in self.sides]
+
+    def levels(self) -> np.ndarray:
+        """(3, rows, columns) uint8: RANGE_DB below the top, of what was before and after, to 255.
+
+        Rows go up in frequency, evenly in mel.
+        """
+        top_db = _top_db(self.pictures[:2])
+        power = np.stack([picture.power for picture in self.pictures])
+        shares = 1 + (_decibel(power) - top_db) / RANGE_DB
+        return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
+
+
+def _mel_power(waves: Iterable[np.ndarray], sample_rate: int, expected: float) -> Picture:
+    """The picture of a mono signal (n,) in pieces."""
+    mel = MelPower(sample_rate, expected)
+    for wave in waves:
+        mel.add(wave)
+    return mel.finish()
+
+
+def _top_db(pictures: list[Picture]) -> float:
     powers = [picture.power.ravel() for picture in pictures]
     return float(np.percentile(_decibel(np.concatenate(powers)), TOP))
 
@@ -159,7 +219,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _draw_spectrogram(
     axes: Axes,
-    picture: _Picture,
+    picture: Picture,
     sample_rate: int,
     top_db: float,
 ) -> AxesImage:

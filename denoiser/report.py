@@ -9,52 +9,93 @@ import numpy as np
 
 from denoiser import audio, metrics
 from denoiser.levels import Meter, downmix_of
-from denoiser.mixing import pairs
+from denoiser.mixing import Listener, observe
 from denoiser.offline import mixed
 
 LITTLE_DB, MUCH_DB = -40.0, -20.0  # removed, and kept, to the whole
 JUDGED_SECONDS = 60.0  # of the beginning, by DNSMOS
 
 
-def report(source, estimate, *, strength: float = 1.0, dnsmos: bool = False) -> dict:
-    """A recording and its full-strength estimate -> numbers before and after, at a strength.
+def report(source, enhanced, *, strength: float = 1.0, dnsmos: bool = False) -> dict:
+    """A recording and its full-strength twin -> numbers before and after, at a strength.
 
-    `before` and `after` hold noise_floor_db (a tenth of all 20 ms stretches are not louder), snr_db
-    (the active stretches over that floor), loudness_lufs, peak_dbfs and, if asked for, the dnsmos
-    of the first minute. `remark` is a sentence if hardly anything or nearly everything was removed,
-    otherwise None. Raises AudioError in one sentence.
+    See `Levels.numbers`; if asked for, `before` and `after` hold the dnsmos of the first minute,
+    too. Raises AudioError in one sentence.
     """
-    about = audio.info(source)
-    meters = {side: Meter(about.sample_rate, about.layout) for side in ("before", "after")}
-    downmix = downmix_of(source) if dnsmos else None
-    samples, energy = 0, np.zeros(3)  # of the recording, of what is kept and of what is removed
-    heard = {side: [] for side in meters}
-    for noisy, clean in pairs(source, estimate):
-        after = mixed(noisy, clean, strength)
-        energy += [
+    levels = Levels(source, strength)
+    opinions = Opinions(source, strength, downmix_of(source)) if dnsmos else None
+    for _ in observe(source, enhanced, levels, *([opinions] if opinions else [])):
+        pass
+    result = levels.numbers()
+    if opinions:
+        for side, scores in opinions.scores().items():
+            result[side]["dnsmos"] = scores
+    return result
+
+
+class Levels(Listener):
+    """Levels of a recording and of its mixture with the enhanced twin at a strength."""
+
+    def __init__(self, source, strength: float = 1.0):
+        self.name, self.about, self.strength = Path(source).name, audio.info(source), strength
+        rate, layout = self.about.sample_rate, self.about.layout
+        self.meters = {side: Meter(rate, layout) for side in ("before", "after")}
+        self.samples, self.energy = (
+            0,
+            np.zeros(3),
+        )  # of the recording, what is kept, what is removed
+
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
+        after = mixed(noisy, enhanced, self.strength)
+        self.energy += [
             np.square(each, dtype=np.float64).sum() for each in (noisy, after, noisy - after)
         ]
-        for side, wave in (("before", noisy), ("after", after)):
-            meters[side].add(wave)
-            if dnsmos and samples < JUDGED_SECONDS * about.sample_rate:
-                heard[side].append(downmix(wave)[0])
-        samples += noisy.shape[1]
-    result = {side: each.summary() for side, each in meters.items()}
-    if dnsmos:
-        if samples < metrics.LEAST_JUDGED_SECONDS * about.sample_rate:
+        self.meters["before"].add(noisy)
+        self.meters["after"].add(after)
+        self.samples += noisy.shape[1]
+
+    def numbers(self) -> dict:
+        """`before` and `after` hold noise_floor_db (a tenth of all 20 ms stretches are not louder),
+        snr_db (the active stretches over that floor), loudness_lufs and peak_dbfs; beside them
+        seconds, sample_rate, channels. `remark` is a sentence if hardly anything or nearly
+        everything was removed, otherwise None.
+        """
+        return {side: meter.summary() for side, meter in self.meters.items()} | {
+            "seconds": self.samples / self.about.sample_rate,
+            "sample_rate": self.about.sample_rate,
+            "channels": self.about.channels,
+            "remark": _remark(*self.energy, self.name),
+        }
+
+
+class Opinions(Listener):
+    """The first minute of both, (C, n) mixed to one channel, for DNSMOS."""
+
+    def __init__(self, source, strength: float, downmix):
+        self.name, self.sample_rate = Path(source).name, audio.info(source).sample_rate
+        self.strength, self.downmix = strength, downmix
+        self.most = round(JUDGED_SECONDS * self.sample_rate)
+        self.waves, self.samples = {"before": [], "after": []}, 0
+
+    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
+        if self.samples < self.most:
+            after = mixed(noisy, enhanced, self.strength)
+            for side, wave in (("before", noisy), ("after", after)):
+                self.waves[side].append(self.downmix(wave)[0])
+        self.samples += noisy.shape[1]
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        """side -> what listeners would say, 1 to 5. Raises AudioError."""
+        if self.samples < metrics.LEAST_JUDGED_SECONDS * self.sample_rate:
             raise audio.AudioError(
-                f"{Path(source).name} is too short for DNSMOS: it needs "
+                f"{self.name} is too short for DNSMOS: it needs "
                 f"{metrics.LEAST_JUDGED_SECONDS} s or more."
             )
-        for side, waves in heard.items():
-            wave = np.concatenate(waves)[: round(JUDGED_SECONDS * about.sample_rate)]
-            result[side]["dnsmos"] = metrics.dnsmos(enhanced=wave, sample_rate=about.sample_rate)
-    return result | {
-        "seconds": samples / about.sample_rate,
-        "sample_rate": about.sample_rate,
-        "channels": about.channels,
-        "remark": _remark(*energy, Path(source).name),
-    }
+        joined = {side: np.concatenate(waves)[: self.most] for side, waves in self.waves.items()}
+        return {
+            side: metrics.dnsmos(enhanced=wave, sample_rate=self.sample_rate)
+            for side, wave in joined.items()
+        }
 
 
 def _remark(whole: float, kept: float, removed: float, name: str) -> str | None:

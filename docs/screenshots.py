@@ -41,10 +41,9 @@ def photograph(browser, url: str, name: str, settings: dict) -> None:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    import app
-    from page import registry, server
+    from page import layout, registry, server
 
-    page = app.build(registry.start(None, "auto")[0])
+    page = layout.build(registry.start(None, "auto")[0])
     server.serve(page, prevent_thread_lock=True, quiet=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")

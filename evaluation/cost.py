@@ -104,8 +104,12 @@ def hour_of_stereo(model, minutes: float = 60.0) -> float:
                 writer.write(block.astype(np.float32))
         for _ in denoise_file(model, source, estimate, subtype="FLOAT"):
             pass
-        mixing.preview(source, estimate, Path(folder, "preview.flac"), peak=1.0)
-        mixing.remix(source, estimate, target, strength=0.8)
-        report.report(source, estimate, strength=0.8)
+        listeners = [
+            mixing.Preview(source, Path(folder, "preview.flac"), peak=1.0),
+            mixing.File(source, target, strength=0.8),
+            report.Levels(source, strength=0.8),
+        ]
+        for _ in mixing.observe(source, estimate, *listeners):
+            pass
         plot.compare_files(source, target)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

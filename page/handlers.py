@@ -7,6 +7,7 @@ import html
 import os
 import re
 import shutil
+import tempfile
 import time
 import unicodedata
 import zipfile
@@ -16,19 +17,19 @@ from pathlib import Path
 import gradio as gr
 
 from denoiser.files import fitting
-from page import results
+from page import links, results
 from page.i18n import say
-from page.incoming import link
-from page.registry import Shelf
-from page.results import FORMS, Result, new_folder, refusal, refusals, warn
+from page.registry import ModelRegistry
+from page.results import FORMS, Result
+from page.run import Settings, run
+from page.session import kept_if_finished, new_folder, refusal, refusals
 
 # What means something within a line
 MARKDOWN = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)_|_(?!\w)|(?<=www)\.", re.IGNORECASE)
-LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
 
 
-def denoising(shelf: Shelf, borrowed: Callable | None) -> Callable:
-    """The handler of the endpoint /denoise; `borrowed` is `denoise_file` on ZeroGPU."""
+def denoising(models: ModelRegistry, zerogpu_run: Callable | None) -> Callable:
+    """The handler of the endpoint /denoise; `zerogpu_run` is `denoise_file` on ZeroGPU."""
 
     def denoise(
         recording: str,
@@ -57,57 +58,46 @@ def denoising(shelf: Shelf, borrowed: Callable | None) -> Callable:
             raise refusal(say(request, "none"))
         if not Path(recording).exists():
             raise refusal(say(request, "gone"))
-        folder, finished = new_folder(), False
-        asked = link(recording, shelf, model=model, mono=mono, loudness=loudness)
-        start = time.monotonic()
-        try:
+        settings = Settings(strength / 100, model, device, mono, loudness)
+        folder, start = new_folder(), time.monotonic()
+        with kept_if_finished(folder):
             yield None, None  # at once: before its first yield Gradio cannot stop a generator
             with refusals():
-                run = _run(shelf, borrowed, recording, folder, model, device, mono, asked)
-                with contextlib.closing(run):
-                    for step in run:
-                        if isinstance(step, Result):
-                            result = step
-                            break
-                        left = (time.monotonic() - start) / max(step, 1e-3) * (1 - step)
-                        progress(step, desc=say(request, "progress", seconds=f"{left:.0f}"))
-                        yield None, None  # here Stop ends the work
-                target = results.take(result, strength / 100, loudness)
-            finished = True
+                link = links.link(recording, models.get(model, device), settings)
+                work = Work(
+                    run(
+                        models,
+                        recording,
+                        folder,
+                        settings,
+                        link=link,
+                        shown=True,
+                        zerogpu_run=zerogpu_run,
+                    )
+                )
+                for share in work:
+                    left = (time.monotonic() - start) / max(share, 1e-3) * (1 - share)
+                    progress(share, desc=say(request, "progress", seconds=f"{left:.0f}"))
+                    yield None, None  # here Stop ends the work
+                target = results.take(work.result, settings.strength, loudness)
             titles = (say(request, "before"), say(request, "after"))
-            yield target, result._replace(titles=titles)
-        finally:
-            if not finished:
-                shutil.rmtree(folder, ignore_errors=True)
+            yield target, work.result._replace(titles=titles)
 
     return denoise
 
 
-def _run(shelf, borrowed, original, folder, name, device, mono, link) -> Iterator[float | Result]:
-    """One recording through a model: the shares done, then the result."""
-    from denoiser import audio, mixing
-    from denoiser.offline import denoise_file, return_free_memory
+class Work:
+    """The shares that a generator yields, and what it returns at the end as `result`."""
 
-    start, recording = time.monotonic(), original
-    about = audio.info(original)
-    loaded = shelf.get(name, device)
-    if mono and about.channels > 1:
-        (folder / "mono").mkdir()
-        recording = str(folder / "mono" / fitting(Path(original).stem, ".wav"))
-        mixing.to_mono(original, recording, notify=warn)
-    estimate = str(folder / "estimate.wav")
-    if borrowed and about.seconds > LONG_SECONDS and loaded == shelf.get():
-        steps = borrowed(recording, estimate)
-    else:
-        steps = denoise_file(loaded.model, recording, estimate, subtype="FLOAT", notify=warn)
-    with contextlib.closing(steps):
-        yield from steps
-    return_free_memory()
-    speed = audio.info(estimate).seconds / (time.monotonic() - start)
-    yield Result(original, recording, estimate, speed, loaded.label, link)
+    def __init__(self, generator):
+        self.generator, self.result = generator, None
+
+    def __iter__(self) -> Iterator[float]:
+        with contextlib.closing(self.generator):
+            self.result = yield from self.generator
 
 
-def batching(shelf: Shelf) -> Callable:
+def batching(models: ModelRegistry) -> Callable:
     """The handler of the endpoint /batch."""
 
     def batch(
@@ -133,48 +123,47 @@ def batching(shelf: Shelf) -> Callable:
         Returns:
             A zip archive of WAV files, `<stem>_denoised.wav`, and a table of what became of each.
         """
-        from denoiser.audio import AudioError
 
         if not recordings:
             raise refusal(say(request, "none"))
-        folder, rows, done = new_folder(), [], 0
+        settings = Settings(strength / 100, model, device, mono, loudness)
+        folder, rows = new_folder(), []
         archive = folder / "denoised.zip"
-        try:
+        with kept_if_finished(folder):
             with zipfile.ZipFile(archive, "w") as bundle, refusals():
-                for number, recording in enumerate(recordings, 1):
-                    name, part = Path(recording).name, folder / str(number)
-                    part.mkdir()
-                    of = {"number": number, "count": len(recordings)}
-                    title = say(request, "progress.batch", name=name, **of)
-                    try:
-                        run = _run(shelf, None, recording, part, model, device, mono, {})
-                        with contextlib.closing(run):
-                            for step in run:
-                                yield None, _outcomes(rows, request)
-                                if isinstance(step, Result):
-                                    result = step
-                                    break
-                                progress((number - 1 + step) / len(recordings), desc=title)
-                        target = results.take(result, strength / 100, loudness)
-                        bundle.write(target, _unused(Path(target).name, bundle.namelist()))
-                        rows.append(
-                            (name, *_gains(result, strength), say(request, "batch.denoised"))
-                        )
-                        done += 1
-                    except AudioError as error:
-                        rows.append((name, "", "", str(error)))
-                    shutil.rmtree(part)
+                for number, recording in enumerate(recordings):
+                    of = {"number": number + 1, "count": len(recordings)}
+                    title = say(request, "progress.batch", name=Path(recording).name, **of)
+                    one = Work(_one_of_many(models, recording, folder, settings, bundle, request))
+                    for share in one:
+                        progress((number + share) / len(recordings), desc=title)
+                        yield None, _outcomes(rows, request)
+                    rows.append(one.result)
+                done = len(bundle.namelist())
             yield str(archive) if done else None, _outcomes(rows, request)
-        finally:
-            if not done:
-                shutil.rmtree(folder, ignore_errors=True)
 
     return batch
 
 
+def _one_of_many(models, recording: str, folder: Path, settings: Settings, bundle, request):
+    """One recording of a batch into the archive: yields shares, returns its row."""
+    from denoiser.audio import AudioError
+
+    name, part = Path(recording).name, Path(tempfile.mkdtemp(dir=folder))
+    try:
+        result = yield from run(models, recording, part, settings)
+        target = results.take(result, settings.strength, settings.loudness)
+        bundle.write(target, _unused(Path(target).name, bundle.namelist()))
+        return name, *_gains(result, settings.strength), say(request, "batch.denoised")
+    except AudioError as error:
+        return name, "", "", str(error)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def _gains(result: Result, strength: float) -> tuple[str, str]:
     """Length, and the noise floor before and after."""
-    numbers = results.measured(result, strength / 100)
+    numbers = results.measured(result, strength)
     floors = (numbers[side]["noise_floor_db"] for side in ("before", "after"))
     return f"{numbers['seconds']:.1f} s", " → ".join(f"{x:.0f}" for x in floors) + " dBFS"
 
@@ -224,7 +213,7 @@ def shown(result: Result, strength: float, request: gr.Request) -> tuple:
     from denoiser import audio, video
 
     with refusals():
-        value = results.player(result, strength, request)
+        value = results.player(result, strength / 100, request)
     possible = {"film": video.has_picture(result.original)}
     possible["mp3"] = audio.info(result.recording).channels <= 2
     forms = [form for form in FORMS if possible.get(form, True)]

@@ -8,31 +8,42 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple
 
+DIGITS = 8  # of a commit or digest
 LOADED = 4  # at most, besides the first; then the one that was longest unused goes
 
 
-class Loaded(NamedTuple):
+class Entry(NamedTuple):
+    """A loaded model."""
+
     model: object  # in eval mode
-    label: str  # its name, and what tells one state of it from another
+    name: str
+    weights: str = ""  # commit on the Hub, or first digits of the SHA-256: one state of the name
     card: str = ""  # Markdown
+    notice: str | None = None  # what the Hub had to say when it was asked for
 
 
-class Shelf:
+class ModelRegistry:
     """The model that the page was started with, those beside it in checkpoints/, and the Hub's.
 
     All run on the `device` of the first, where a visitor does not choose another.
     """
 
-    def __init__(self, first: Loaded, name: str, folder: Path, device: str):
-        self.first, self._first, self._folder, self.device = name, first, folder, device
-        self._loaded: OrderedDict[tuple[Path, str], Loaded] = OrderedDict()
+    def __init__(self, first: Entry, folder: Path, device: str):
+        self.first, self._first, self._folder, self.device = first.name, first, folder, device
+        self._loaded: OrderedDict[tuple[Path, str], Entry] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def names(self) -> list[str]:
         return list(dict.fromkeys([self.first, *_embedded()]))
 
-    def get(self, name: str | None = None, device: str | None = None) -> Loaded:
+    def may_be(self, name: str) -> bool:
+        """Whether a model may have this name: it is one here, or could be one on the Hub."""
+        from denoiser.hub import download
+
+        return name in self.names or bool(download.SOURCE.fullmatch(name))
+
+    def get(self, name: str | None = None, device: str | None = None) -> Entry:
         """A model by its name here or on the Hub; never by a folder of this computer.
 
         Raises CheckpointError in one sentence.
@@ -51,22 +62,23 @@ class Shelf:
                 "owner/name of weights on the Hugging Face Hub."
             )
         with self._lock:
-            folder = folder or download.fetch(name)[0]
+            notice = None
+            if not folder:
+                folder, notice = download.fetch(name)
             if (folder, device) not in self._loaded:
-                model = checkpoint.load(folder, device)
-                self._loaded[folder, device] = Loaded(model, label(folder, name), card(folder))
+                self._loaded[folder, device] = entry(folder, name, device)
                 if len(self._loaded) > LOADED:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end((folder, device))
-            return self._loaded[folder, device]
+            found = self._loaded[folder, device]
+        return found._replace(notice=notice) if notice else found
 
 
-def start(source: str | None, device: str) -> tuple[Shelf, str | None]:
-    """A shelf with the model of `source`, or, if the Hub is away, the embedded one and a notice.
+def start(source: str | None, device: str) -> tuple[ModelRegistry, str | None]:
+    """A registry with the model of `source`, or, if the Hub is away, the embedded one and a notice.
 
     Raises CheckpointError in one sentence.
     """
-    from denoiser import checkpoint
     from denoiser.hub import download
 
     notice = None
@@ -76,22 +88,28 @@ def start(source: str | None, device: str) -> tuple[Shelf, str | None]:
         folder, _ = download.fetch(None)
         notice = f"{error} This page runs with the weights that it came with, not with {source}."
         source = None
-    model = checkpoint.load(folder, device)
     embedded = {path: name for name, path in _embedded().items()}
     name = embedded.get(folder.resolve()) or source or folder.name
-    return Shelf(Loaded(model, label(folder, name), card(folder)), name, folder, device), notice
+    return ModelRegistry(entry(folder, name, device), folder, device), notice
 
 
-def label(folder: Path, name: str) -> str:
-    """Name, and the commit on the Hub or the first digits of the weights' SHA-256."""
+def entry(folder: Path, name: str, device: str) -> Entry:
+    """The checkpoint in a folder, loaded. Raises CheckpointError."""
+    from denoiser import checkpoint
+
+    return Entry(checkpoint.load(folder, device), name, weights(folder), card(folder))
+
+
+def weights(folder: Path) -> str:
+    """The commit on the Hub, or the first digits of the weights' SHA-256."""
     import hashlib
 
     from denoiser.hub import download
 
     if download.COMMIT.fullmatch(folder.name):
-        return f"{name}, commit {folder.name[:8]}"
+        return folder.name[:DIGITS]
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    return f"{name}, weights {digest[:8]}"
+    return digest[:DIGITS]
 
 
 def card(folder: Path) -> str:

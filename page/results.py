@@ -1,21 +1,22 @@
 """A result as its visitor hears, sees, reads and takes it; the model has already run.
 
-All files go beside the estimate, in the visitor's own folder, and are deleted with it in time.
+All files go beside the enhanced one, in the visitor's own folder, and are deleted with it in time.
+Strength goes from 0 to 1.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+import numpy as np
 
 from denoiser.files import fitting, replacing
 from page.i18n import FOR_PLAYER, say
+from page.session import warn
 
 LOUDER_DB = 6.0  # at most, of one side of the player to match the other
 HIGHEST_PEAK_DBFS = -1.0  # after loudness has been brought to a target
@@ -37,29 +38,68 @@ class Result(NamedTuple):
 
     original: str
     recording: str  # the original, or its mono mix
-    estimate: str  # at full strength, 32 bit float
-    speed: float  # seconds of audio a second
-    model: str  # its name and commit
-    link: dict  # what a link needs to compute it again
+    enhanced: str  # at full strength, 32 bit float
+    seconds: float
+    model: str  # its name
+    weights: str  # which state of it
+    link: dict | None = None  # what a link needs to compute it again
+    took: float = 0.0  # seconds
     titles: tuple[str, str] = ("Before", "After")  # of the pictures
 
 
-def player(result: Result, percent: float, request: gr.Request | None) -> dict:
-    """What page/player.js plays and draws; both sides equally loud, as far as LOUDER_DB does it."""
-    from denoiser import mixing
+class Making:
+    """What one pass over a result makes: the file, and the rest if it is shown."""
 
-    path = Path(result.estimate).with_name("preview.flac")
+    def __init__(self, result: Result, strength: float, loudness: str, survey, shown: bool):
+        from denoiser import audio, mixing, plot, report
+        from denoiser.audio.layouts import Downmix
+
+        about, recording = audio.info(result.recording), result.recording
+        self.result, self.shown = result, shown
+        self.levels = {1.0: report.Levels(recording, 1.0)}
+        self.levels.setdefault(strength, report.Levels(recording, strength))
+        self.listeners = list(self.levels.values())
+        if loudness == "keep":
+            path = _path(result, strength, loudness, "wav")
+            self.listeners.append(mixing.File(recording, path, strength=strength, notify=warn))
+        if shown:
+            downmix = Downmix(about.layout, survey.covariance)
+            self.outline = mixing.Outline(about.sample_rate)
+            self.spectrograms = plot.Spectrograms(about.sample_rate, result.seconds, downmix)
+            preview = mixing.Preview(recording, preview_of(result), peak=survey.peak)
+            self.listeners += [self.outline, self.spectrograms, preview]
+
+    def keep(self) -> None:
+        """Write down what was measured and drawn."""
+        for strength, levels in self.levels.items():
+            _report_path(self.result, strength).write_text(json.dumps(levels.numbers()))
+        if self.shown:
+            path = Path(self.result.enhanced)
+            path.with_name("outline.json").write_text(json.dumps(self.outline.columns()))
+            pictures = {
+                f"{side}_{field}": getattr(picture, field)
+                for side, picture in zip(
+                    ("before", "after"), self.spectrograms.pictures[:2], strict=True
+                )
+                for field in picture._fields
+            }
+            np.savez(path.with_name("pictures.npz"), **pictures)
+
+
+def preview_of(result: Result) -> Path:
+    return Path(result.enhanced).with_name("preview.flac")
+
+
+def player(result: Result, strength: float, request: gr.Request | None) -> dict:
+    """What page/player.js plays and draws; both sides equally loud, as far as LOUDER_DB does it."""
     numbers = measured(result, 1.0)
-    peak_dbfs = max(numbers[side]["peak_dbfs"] for side in ("before", "after"))
-    peak = 10 ** (peak_dbfs / 20)
-    outlines = mixing.preview(result.recording, result.estimate, path, peak=peak)
     quieter = numbers["before"]["loudness_lufs"] - numbers["after"]["loudness_lufs"]
     return {
-        "path": str(path),
+        "path": str(preview_of(result)),
         "sides": min(numbers["channels"], 2),
         "match_db": min(max(quieter, -LOUDER_DB), LOUDER_DB),
-        "strength": percent / 100,
-        "outlines": outlines,
+        "strength": strength,
+        "outlines": json.loads(Path(result.enhanced).with_name("outline.json").read_text()),
         "link": result.link,
         "words": {key: say(request, key) for key in FOR_PLAYER},
     }
@@ -69,23 +109,33 @@ def measured(result: Result, strength: float, dnsmos: bool = False) -> dict:
     """The report at a strength; one that was already made is read again."""
     from denoiser import report
 
-    path = Path(result.estimate).with_name(f"report-{100 * strength:g}{'-dnsmos' * dnsmos}.json")
+    path = _report_path(result, strength, "-dnsmos" if dnsmos else "")
     if not path.exists():
-        numbers = report.report(result.recording, result.estimate, strength=strength, dnsmos=dnsmos)
+        numbers = report.report(result.recording, result.enhanced, strength=strength, dnsmos=dnsmos)
         path.write_text(json.dumps(numbers))
     return json.loads(path.read_text())
+
+
+def _report_path(result: Result, strength: float, kind: str = "") -> Path:
+    return Path(result.enhanced).with_name(f"report-{100 * strength:g}{kind}.json")
+
+
+def _path(result: Result, strength: float, loudness: str, form: str) -> Path:
+    """Where a file to take away belongs; its folder is there."""
+    from denoiser import video
+
+    name, suffix = FORMS[form]
+    folder = Path(result.enhanced).with_name(f"{100 * strength:g}-{loudness}")
+    folder.mkdir(exist_ok=True)
+    suffix = suffix or video.suffix(result.original)
+    return folder / fitting(Path(result.original).stem, f"_{name}{suffix}")
 
 
 def take(result: Result, strength: float, loudness: str = "keep", form: str = "wav") -> str:
     """The file to take away; made when it is first asked for. Raises AudioError."""
     from denoiser import mixing, video
 
-    name, suffix = FORMS[form]
-    stem = Path(result.original).stem
-    suffix = suffix or video.suffix(result.original)
-    folder = Path(result.estimate).with_name(f"{100 * strength:g}-{loudness}")
-    folder.mkdir(exist_ok=True)
-    path = folder / fitting(stem, f"_{name}{suffix}")
+    path = _path(result, strength, loudness, form)
     if path.exists():
         return str(path)
     if form == "film":
@@ -94,11 +144,12 @@ def take(result: Result, strength: float, loudness: str = "keep", form: str = "w
     elif form == "pictures":
         with replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
             for picture in pictures(result, strength):
+                stem = Path(result.original).stem
                 bundle.write(picture, fitting(stem, f"_{Path(picture).name}"))
     else:
         mixing.remix(
             result.recording,
-            result.estimate,
+            result.enhanced,
             path,
             strength=strength,
             removed=form == "removed",
@@ -127,15 +178,26 @@ def _gain_db(result: Result, strength: float, loudness: str) -> float:
 
 def pictures(result: Result, strength: float) -> tuple[str, str]:
     """Spectrograms before and after, as two PNG files of one size. Raises AudioError."""
-    from denoiser import plot
+    from denoiser import audio, plot
 
-    after = Path(take(result, strength))
-    paths = tuple(str(after.with_name(f"{side}.png")) for side in ("before", "after"))
-    if not all(Path(path).exists() for path in paths):
-        figures = plot.compare_files(result.recording, str(after), result.titles)
-        for figure, path in zip(figures, paths, strict=True):
-            with replacing(path) as whole:
-                figure.savefig(whole, format="png")
+    folder = _path(result, strength, "keep", "wav").parent
+    paths = tuple(str(folder / f"{side}.png") for side in ("before", "after"))
+    if all(Path(path).exists() for path in paths):
+        return paths
+    kept = Path(result.enhanced).with_name("pictures.npz")
+    if strength == 1 and kept.exists():
+        with np.load(kept) as saved:
+            drawn = [
+                plot.Picture(*(saved[f"{side}_{field}"] for field in plot.Picture._fields))
+                for side in ("before", "after")
+            ]
+        rate = audio.info(result.enhanced).sample_rate
+        figures = plot.compare_pictures(drawn, rate, result.titles)
+    else:
+        figures = plot.compare_files(result.recording, take(result, strength), result.titles)
+    for figure, path in zip(figures, paths, strict=True):
+        with replacing(path) as whole:
+            figure.savefig(whole, format="png")
     return paths
 
 
@@ -158,46 +220,8 @@ def table(result: Result, numbers: dict, request: gr.Request | None) -> str:
         seconds=f"{numbers['seconds']:.1f}",
         khz=f"{numbers['sample_rate'] / 1000:g}",
         channels=say(request, f"channels.{many}", n=numbers["channels"]),
-        speed=f"{result.speed:.0f}",
-        model=result.model,
+        speed=f"{result.seconds / max(result.took, 1e-3):.0f}",
+        model=f"{result.model}, weights {result.weights}",
     )
     remark = f"**{numbers['remark']}** " if numbers["remark"] else ""
     return "\n".join(lines) + f"\n\n{remark}{about}"
-
-
-def cache() -> Path:
-    """Where Gradio keeps what visitors send, and serves from."""
-    folder = Path(gr.utils.get_upload_folder())
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def new_folder() -> Path:
-    """For one request: a file there is served as it is, and deleted in time."""
-    return Path(tempfile.mkdtemp(dir=cache()))
-
-
-@contextlib.contextmanager
-def refusals():
-    """What is wrong with a visitor's file, link or model becomes a sentence on the page."""
-    from denoiser.audio import AudioError
-    from denoiser.checkpoint import CheckpointError
-    from page.fetch import FetchError
-
-    try:
-        yield
-    except (AudioError, CheckpointError, FetchError) as error:
-        raise refusal(str(error)) from None
-
-
-def refusal(sentence: str) -> gr.Error:
-    return gr.Error(_text(sentence), print_exception=False)
-
-
-def warn(sentence: str) -> None:
-    gr.Warning(_text(sentence))
-
-
-def _text(sentence: str) -> str:
-    """Gradio shows messages as HTML: a file's name, or a link's words, could load a picture."""
-    return sentence.replace("<", "&lt;")

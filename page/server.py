@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
 
-from page import i18n, results
+from page import i18n, session
 
 HERE = Path(__file__).parent
 PRIVATE = {"api_visibility": "private"}  # of events that no program is to call
-KEPT_MINUTES = 60
-KEPT_SECONDS, SWEEP_SECONDS = 60 * (KEPT_MINUTES - 1), 30.0
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
 CONTRAST = {  # 4.5 : 1 and more, as WCAG AA asks
     "body_text_color_subdued": "*neutral_600",
@@ -32,29 +28,16 @@ def serve(page: gr.Blocks, **where) -> None:
     """Start the server; `where` goes to Gradio's launch. Old files are swept away meanwhile."""
     theme = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=MONOSPACE)
     theme = theme.set(**CONTRAST)
-    threading.Thread(target=_sweep, args=[results.cache()], daemon=True).start()
+    threading.Thread(target=session.sweep, args=[session.cache()], daemon=True).start()
     page.launch(
         run_history=False,
         ssr_mode=False,
         theme=theme,
         css=(HERE / "page.css").read_text(),
         head=(HERE / "head.html").read_text(),
-        i18n=i18n.i18n(minutes=KEPT_MINUTES),
+        i18n=i18n.i18n(minutes=session.KEPT_MINUTES),
         **where,
     )
-
-
-def _sweep(cache: Path) -> None:
-    """Delete what visitors sent and got KEPT_SECONDS ago, and empty folders, for ever."""
-    while True:
-        time.sleep(SWEEP_SECONDS)
-        old = time.time() - KEPT_SECONDS
-        for folder, folders, files in os.walk(cache, topdown=False):
-            for name in files + folders:
-                path = Path(folder, name)
-                with contextlib.suppress(OSError):  # a visitor's Stop may be faster; or not empty
-                    if path.lstat().st_ctime < old:
-                        path.rmdir() if path.is_dir() else path.unlink()
 
 
 def warm_up(model) -> None:
@@ -74,7 +57,7 @@ def warm_up(model) -> None:
         figure.savefig(os.devnull, format="png")
 
 
-def on_borrowed_gpu(model, spaces) -> Callable:
+def on_zerogpu(model, spaces) -> Callable:
     """denoise_file in ZeroGPU's process, on a copy of the model; its duration is reserved first."""
     import copy
 

@@ -23,15 +23,15 @@ def until(condition, seconds=10.0):
 
 
 @pytest.fixture(scope="session")
-def shelf():
+def models():
     from page import registry
 
     return registry.start(None, "auto")[0]
 
 
 @pytest.fixture(scope="session")
-def model(shelf):
-    return shelf.get().model
+def model(models):
+    return models.get().model
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +44,12 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def url(shelf, cache):
-    import app
-    from page import server
+def url(models, cache):
+    from page import layout, server
 
     # The first pictures on a new machine take half a minute: caches are built
-    server.warm_up(shelf.get().model)
-    page = app.build(shelf)
+    server.warm_up(models.get().model)
+    page = layout.build(models)
     server.serve(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url
     page.close()
@@ -73,18 +72,18 @@ def noisy(tmp_path):
 
 @pytest.fixture
 def slow(request, monkeypatch):
-    """Half a minute more for every chunk, in steps of a tenth: time to see it and to stop it."""
-    from denoiser import offline
+    """Half a minute more at every share, in steps of a tenth: time to see it and to stop it."""
+    from denoiser import mixing
 
-    quick, steps = offline.denoise_file, getattr(request, "param", 300)
+    quick, steps = mixing.observe, getattr(request, "param", 300)
 
-    def denoise_file(*args, **settings):
-        for fraction in quick(*args, **settings):
+    def observe(*args):
+        for done in quick(*args):
             for _ in range(steps):
                 time.sleep(0.1)
-                yield fraction
+                yield done
 
-    monkeypatch.setattr(offline, "denoise_file", denoise_file)
+    monkeypatch.setattr(mixing, "observe", observe)
 
 
 @pytest.fixture(scope="session")

@@ -165,7 +165,7 @@ class Writer:
 
     def __exit__(self, kind, error, traceback) -> None:
         if kind is not None:
-            self._drop()
+            self.drop()
             return
         with self._failing():
             self._encode(self._resampler.push(np.zeros((self.channels, 0), np.float32), last=True))
@@ -217,10 +217,11 @@ class Writer:
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            self._drop()
+            self.drop()
             raise self._error((error.strerror or "FFmpeg failed").lower()) from None
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Give up: nothing is left of the file."""
         with suppress(av.FFmpegError, OSError):
             if self._container is not None:
                 self._container.close()

@@ -16,17 +16,16 @@ from conftest import until
 from sounds import noise, speech_like, write_video
 from visitor import choose, denoise, download, upload, wait_for_result
 
-import app
 import denoiser
-from page import results, server
+from page import layout, results, server, session
 
 
 @pytest.fixture
-def quickly_forgetting(shelf, cache, monkeypatch):
+def quickly_forgetting(models, cache, monkeypatch):
     """The address of a server that deletes after 10 seconds."""
-    monkeypatch.setattr(server, "KEPT_SECONDS", 10)
-    monkeypatch.setattr(server, "SWEEP_SECONDS", 1)
-    page = app.build(shelf)
+    monkeypatch.setattr(session, "KEPT_SECONDS", 10)
+    monkeypatch.setattr(session, "SWEEP_SECONDS", 1)
+    page = layout.build(models)
     server.serve(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url
     page.close()
@@ -240,7 +239,15 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     upload(page, tmp_path / "fleeting!.wav")
     denoise(page)
     wait_for_result(page)
-    made = {"estimate.wav", "preview.flac", "fleeting!_denoised.wav", "before.png", "after.png"}
+    made = {
+        "enhanced.wav",
+        "outline.json",
+        "pictures.npz",
+        "preview.flac",
+        "fleeting!_denoised.wav",
+        "before.png",
+        "after.png",
+    }
     made |= {"report-100.json"}
     assert kept() == {"fleeting.wav", "fleeting!.wav"} | made  # Gradio's name, the visitor's
     until(lambda: not kept(), seconds=30.0)

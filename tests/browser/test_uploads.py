@@ -17,7 +17,7 @@ from sounds import encode, noise, speech_like, write_video
 from visitor import choose, denoise, download, upload, wait_for_result
 
 from denoiser import offline
-from page import addresses, fetch, handlers, results, uploads
+from page import addresses, fetch, handlers, results, session
 
 FFPROBE = 'print(\'{"format": {}, "streams": [{"codec_name": "unheard_of"}]}\')'
 FFMPEG = "import sys, shutil; shutil.copy({silence!r}, sys.argv[-1])"
@@ -285,11 +285,11 @@ def test_a_name_that_a_client_claims_leads_out_of_no_folder(url, cache, noisy, c
 
 @pytest.mark.parametrize("stem", ["n" * 251, "日" * 83, "🙊" * 62], ids=["1", "3", "4 bytes"])
 def test_the_longest_name_fits_every_form(model, tmp_path, stem):
-    original, estimate = tmp_path / f"{stem}.mp4", tmp_path / "estimate.wav"
+    original, enhanced = tmp_path / f"{stem}.mp4", tmp_path / "enhanced.wav"
     write_video(original, speech_like(1.0, 48000))
-    for _ in offline.denoise_file(model, str(original), str(estimate), subtype="FLOAT"):
+    for _ in offline.denoise_file(model, str(original), str(enhanced), subtype="FLOAT"):
         pass
-    result = results.Result(str(original), str(original), str(estimate), 1.0, "band", {})
+    result = results.Result(str(original), str(original), str(enhanced), 1.0, "band", "")
     for form, (name, ending) in results.FORMS.items():
         path = Path(results.take(result, 1.0, "keep", form))
         assert path.stat().st_size > 500
@@ -307,7 +307,7 @@ def test_an_upload_that_has_gone_is_said_to_be(url, client, cache, noisy):
     """Under a name of its own there is only a link to it."""
     files = {"files": ("talk.wav", noisy.read_bytes())}
     (path,) = httpx.post(f"{url}gradio_api/upload", files=files).json()
-    named = uploads.own_name(uploads.FileData(path=path, orig_name="talk!.wav"))
+    named = session.own_name(session.FileData(path=path, orig_name="talk!.wav"))
     assert Path(named).name == "talk!.wav"
     assert Path(named).read_bytes() == noisy.read_bytes()
     Path(path).unlink()

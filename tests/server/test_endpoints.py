@@ -231,5 +231,5 @@ def test_mp3_is_offered_for_what_it_can_hold(tmp_path, monkeypatch):
         sf.write(tmp_path / f"{name}.wav", np.zeros((100, channels)), 48000)
     for recording, offered in (("six", False), ("mono", True)):
         paths = (str(tmp_path / f"{name}.wav") for name in ("six", recording))
-        _, forms, _ = handlers.shown(Result(*paths, "", 1.0, "band", {}), 100, None)
+        _, forms, _ = handlers.shown(Result(*paths, "", 1.0, "band", ""), 100, None)
         assert (("form.mp3", "mp3") in forms.choices) == offered

@@ -20,7 +20,7 @@ from huggingface_hub import SpaceCard
 import app
 from denoiser import checkpoint, offline
 from denoiser.models.band import BandUNet, BandUNetConfig
-from page import handlers, registry
+from page import layout, registry, run
 
 ROOT = Path(__file__).parents[2]
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -162,13 +162,14 @@ def lent(monkeypatch):
 def test_zero_gpu_is_borrowed_for_long_recordings_only(
     lent, monkeypatch, tmp_path, limit, borrowed
 ):
-    monkeypatch.setattr(handlers, "LONG_SECONDS", limit)
+    monkeypatch.setattr(run, "LONG_SECONDS", limit)
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "cache"))
     sf.write(tmp_path / "talk.wav", np.zeros(3 * 8000), 8000)
     assert app._arguments([]).device == "cpu"
     small = BandUNet(BandUNetConfig(channels=16)).eval()
-    page = app.build(registry.Shelf(registry.Loaded(small, "small"), "small", tmp_path, "cpu"))
-    (run,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
-    *_, (result, _) = run(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)
+    models = registry.ModelRegistry(registry.Entry(small, "small"), tmp_path, "cpu")
+    page = layout.build(models, spaces=app.spaces)
+    (denoise,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
+    *_, (result, _) = denoise(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)
     assert sf.info(result).frames == 3 * 8000
     assert lent == borrowed

@@ -7,8 +7,8 @@ from sounds import reference_loudness
 from denoiser import audio, metrics
 from denoiser.audio.layouts import convert
 from denoiser.levels import survey
-from denoiser.mixing import add_noise, preview, remix, to_mono
-from denoiser.report import report
+from denoiser.mixing import File, Outline, Preview, add_noise, observe, remix, to_mono
+from denoiser.report import Levels, report
 
 RATE = 16000
 
@@ -50,6 +50,13 @@ def test_what_is_removed_and_what_is_kept_are_the_recording(files, tmp_path):
     assert np.abs(both - noisy).max() < 2**-22
 
 
+def preview(source, enhanced, target, *, peak: float) -> dict[str, list[float]]:
+    """One pass for the player's file and what it draws."""
+    outline = Outline(audio.info(source).sample_rate)
+    list(observe(source, enhanced, Preview(source, target, peak=peak), outline))
+    return outline.columns()
+
+
 def test_the_preview_holds_both_side_by_side(files, tmp_path):
     source, estimate, noisy = files
     preview(source, estimate, tmp_path / "preview.flac", peak=0.5)
@@ -68,6 +75,39 @@ def test_the_outline_of_the_preview_is_the_peaks(files, tmp_path):
     assert max(outlines["before"]) == pytest.approx(np.abs(noisy).max(), abs=1e-4)
     loud = np.array(outlines["after"]) > 0.4  # the tone sounds in half of the time
     assert loud.mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_one_pass_gives_all_listeners_what_each_gets_alone(files, tmp_path, monkeypatch):
+    source, enhanced, _ = files
+    remix(source, enhanced, tmp_path / "alone.wav", strength=0.6)
+    alone, read, blocks = report(source, enhanced, strength=0.6), [], audio.blocks
+    monkeypatch.setattr(audio, "blocks", lambda path, **more: read.append(path) or blocks(path))
+    levels = Levels(source, 0.6)
+    listeners = [
+        File(source, tmp_path / "together.wav", strength=0.6),
+        levels,
+        Preview(source, tmp_path / "preview.flac", peak=1.0),
+    ]
+    shares = list(observe(source, enhanced, *listeners))
+    assert sorted(read) == sorted([source, enhanced])
+    assert shares == [10 * RATE, round(12.345 * RATE)]
+    assert levels.numbers() == alone
+    files = [(tmp_path / f"{name}.wav").read_bytes() for name in ("alone", "together")]
+    assert files[0] == files[1]
+
+
+def test_a_pass_that_nobody_waits_for_leaves_no_file(files, tmp_path):
+    source, enhanced, _ = files
+    there = set(tmp_path.iterdir())
+    listeners = [
+        File(source, tmp_path / "out.flac"),
+        Preview(source, tmp_path / "preview.flac", peak=1.0),
+    ]
+    work = observe(source, enhanced, *listeners)
+    next(work)
+    assert len(set(tmp_path.iterdir()) - there) == 2
+    work.close()
+    assert set(tmp_path.iterdir()) == there
 
 
 def test_mono_is_the_mean_of_left_and_right_and_less_of_the_centre(files, tmp_path):

@@ -3,24 +3,22 @@
 import pytest
 from hub_fixtures import NAME
 
-import app
 from denoiser import checkpoint
-from page import registry
+from page import layout, registry
 
 
 @pytest.fixture
-def small(folder) -> registry.Shelf:
-    loaded = registry.Loaded(checkpoint.load(folder, "cpu"), "small")
-    return registry.Shelf(loaded, "small", folder, "cpu")
+def small(folder) -> registry.ModelRegistry:
+    return registry.ModelRegistry(registry.entry(folder, "small", "cpu"), folder, "cpu")
 
 
 def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "DEFAULT", folder)
     away()
-    shelf, notice = registry.start(NAME, "cpu")
-    assert shelf.get().model.config.channels == 16
+    models, notice = registry.start(NAME, "cpu")
+    assert models.get().model.config.channels == 16
     assert f"This page runs with the weights that it came with, not with {NAME}." in notice
-    blocks = app.build(shelf, notice).blocks.values()
+    blocks = layout.build(models, notice).blocks.values()
     texts = [block.value for block in blocks if block.elem_id == "notice"]
     assert texts == [f"**Please note.** {notice}"]
 
@@ -28,8 +26,8 @@ def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder
 def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "DEFAULT", folder)
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
-    shelf, notice = registry.start(NAME, "cpu")
-    assert shelf.get().model.config.channels == 16
+    models, notice = registry.start(NAME, "cpu")
+    assert models.get().model.config.channels == 16
     assert notice == (
         f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it. "
         f"This page runs with the weights that it came with, not with {NAME}."
@@ -39,16 +37,24 @@ def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, fold
 def test_a_visitor_may_choose_weights_on_the_hub_and_sees_their_commit(server, repo, small):
     chosen = small.get(NAME)
     assert chosen.model.config.channels == 16
-    assert chosen.label.startswith(f"{NAME}, commit ")
+    assert (chosen.name, len(chosen.weights)) == (NAME, 8)
     assert small.get(NAME) is chosen  # loaded once for all
     assert "Six hours on *two* cores." in chosen.card
     assert "license:" not in chosen.card
 
 
+def test_weights_from_the_cache_are_said_to_be(server, repo, small, away):
+    assert small.get(NAME).notice is None
+    away()
+    later = small.get(NAME)
+    assert f"The copy of {NAME} in the cache is used, commit {later.weights}." in later.notice
+    assert later.model is small.get(NAME).model
+
+
 def test_the_embedded_models_are_there_by_name(small):
     assert {"small", "band", "classic"} <= set(small.names)
     assert type(small.get("classic").model).__name__ == "ClassicUNet"
-    assert small.get("classic").label.startswith("classic, weights ")
+    assert small.get("classic").name == "classic"
 
 
 def test_all_models_run_on_the_device_that_the_page_was_started_on(small, monkeypatch):
@@ -72,4 +78,4 @@ def test_only_so_many_models_are_kept(server, repo, small, monkeypatch):
     first = small.get("classic")
     small.get("band")
     assert small.get("classic") is not first
-    assert small.get("classic").label == first.label
+    assert small.get("classic").weights == first.weights

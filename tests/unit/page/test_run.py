@@ -1,0 +1,79 @@
+"""One recording through the model, and what is made of it."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from sounds import speech_like
+
+from denoiser import audio
+from denoiser.models.band import BandUNet, BandUNetConfig
+from page import registry, results
+from page.run import Settings, run
+
+
+@pytest.fixture
+def small(tmp_path):
+    torch.manual_seed(0)
+    entry = registry.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
+    return registry.ModelRegistry(entry, tmp_path, "cpu")
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The paths of all files that are decoded, in order."""
+    paths, blocks = [], audio.blocks
+
+    def counting(path, *arguments, **more):
+        paths.append(str(path))
+        return blocks(path, *arguments, **more)
+
+    monkeypatch.setattr(audio, "blocks", counting)
+    return paths
+
+
+def finished(work):
+    """What a run returns."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value
+
+
+@pytest.mark.parametrize("strength", [1.0, 0.7])
+def test_the_upload_is_decoded_twice_for_everything_that_is_shown(
+    small, decoded, tmp_path, strength
+):
+    """Once for its level, once for the model and all that is made of its output."""
+    path = tmp_path / "talk.flac"
+    sf.write(path, speech_like(3.0, 44100, 2), 44100)
+    settings = Settings(strength, "small", "auto", False, "keep")
+    result = finished(run(small, str(path), tmp_path, settings, shown=True))
+    file = results.take(result, strength)
+    results.measured(result, strength)
+    assert len(results.player(result, strength, None)["outlines"]["after"]) == 300
+    assert decoded == [str(path)] * 2
+    decoded.clear()
+    results.pictures(result, 1.0)
+    assert decoded == []
+    noisy, enhanced = audio.read(path)[0], audio.read(result.enhanced)[0]
+    expected = noisy + np.float32(strength) * (enhanced - noisy)
+    assert np.abs(audio.read(file)[0] - expected).max() <= 2**-16
+
+
+def test_mono_decodes_the_upload_twice_as_well(small, decoded, tmp_path):
+    path = tmp_path / "talk.flac"
+    sf.write(path, speech_like(1.0, 16000, 2), 16000)
+    finished(run(small, str(path), tmp_path, Settings(1.0, "small", "auto", True, "keep")))
+    assert decoded.count(str(path)) == 2
+
+
+def test_a_run_that_is_stopped_leaves_no_file(small, tmp_path):
+    path, folder = tmp_path / "talk.wav", tmp_path / "work"
+    folder.mkdir()
+    sf.write(path, speech_like(45.0, 8000), 8000)
+    work = run(small, str(path), folder, Settings(1.0, "small", "auto", False, "keep"), shown=True)
+    assert 0 < next(work) < 1
+    work.close()
+    assert [item for item in folder.rglob("*") if item.is_file()] == []
