@@ -18,6 +18,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.data_classes import FileData
 
+from denoiser.errors import DenoiserError
 from denoiser.files import fitting
 
 KEPT_MINUTES = 60
@@ -93,13 +94,9 @@ def safe(name: str) -> str:
 @contextlib.contextmanager
 def refusals():
     """What is wrong with a visitor's file, link or model becomes a sentence on the page."""
-    from denoiser.audio import AudioError
-    from denoiser.checkpoint import CheckpointError
-    from page.fetch import FetchError
-
     try:
         yield
-    except (AudioError, CheckpointError, FetchError) as error:
+    except DenoiserError as error:
         raise refusal(str(error)) from None
 
 
