@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser.metrics import METRICS
+from denoiser.metrics import HEADLINE, METRICS
 
 COLUMNS = {name: metric for name, metric in METRICS.items() if name != "pesq_nb"}  # of the table
-GROUPED = ("pesq", "estoi", "si_sdr", "ovrl")  # what is told by input SNR and by noise
 SNR_IN_NAME = re.compile(r"_([+-]?\d+)dB|snr(-?\d+)")  # our names, and the DNS Challenge's
 NOISE_IN_NAME = re.compile(r"\d+_(.+)_[+-]?\d+dB")
 
@@ -25,7 +24,7 @@ def summary(rows: list[dict]) -> dict:
         groups.pop(None, None)
         if groups:
             result[name] = {
-                str(group): {"pairs": len(members)} | _over(members, np.mean, GROUPED)
+                str(group): {"pairs": len(members)} | _over(members, np.mean, HEADLINE)
                 for group, members in sorted(groups.items())
             }
     return result
@@ -73,7 +72,7 @@ def breakdown(results: dict, key: str) -> str:
     groups = [(s, group, row) for s in results for group, row in results[s].get(key, {}).items()]
     if not groups:
         return ""
-    names = [name for name in GROUPED if name in groups[0][2]["noisy"]]
+    names = [name for name in HEADLINE if name in groups[0][2]["noisy"]]
     titles = " | ".join(COLUMNS[name][0] for name in names)
     first = "input SNR, dB" if key == "by_snr" else "noise"
     lines = [f"| set | {first} | pairs | {titles} |", "|---" * (len(names) + 3) + "|"]

@@ -1,7 +1,7 @@
 """config.json and metrics.json -> the model card: python -m denoiser.hub.card checkpoints/band
 
-Everything in a card is written by this file, save two things that are taken over from the card
-that lies in the folder: its section "## Training", and the list `datasets` of its front matter.
+Everything in a card is generated here, except what is taken over from the card that lies in the
+folder: its sections KEPT, which a person writes, and the list `datasets` of its front matter.
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ import sys
 from pathlib import Path
 
 from denoiser import checkpoint, console
-from denoiser.metrics import METRICS
+from denoiser.metrics import HEADLINE, METRICS
 
 TASK = "audio-to-audio"
 TAGS = ["speech-enhancement", "noise-suppression", "speech", "audio", "pytorch"]
-TRAINING = re.compile(r"^## Training\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+KEPT = re.compile(r"(?ms)^## (?:Measured limits|Training|Data)\n.*?(?=^## |\Z)")
 BODY = """
 # Speech denoiser, {title}
 
-Takes the noise out of recorded speech and leaves the voice as it is: length, sample rate, channels
-and level stay. A UNet of {parameters:,} parameters at {rate:g} kHz that runs many times faster
-than real time on one CPU core. {kind}
+Removes background noise from recorded speech. Length, sample rate, channels and level stay as they
+are. A UNet with {parameters:,} parameters at {rate:g} kHz, many times faster than real time on one
+CPU core. {kind}
 
 ## Use
 
-In a checkout of the code. Python:
+The package is installed from a checkout of its code by `pip install .`; with `".[app]"` the page is
+included. In Python:
 
 ```python
 import denoiser
-from denoiser import audio
 
 model = denoiser.load("{source}")
-wave, rate = audio.read("talk.mp3")
-audio.write("talk_denoised.wav", denoiser.denoise(model, wave, rate), rate)
+wave, rate = denoiser.read("talk.mp3")
+denoiser.write("talk_denoised.wav", denoiser.denoise(model, wave, rate), rate)
 ```
 
-The command line, and the page:
+On the command line, and as a web page:
 
 ```
 python -m denoiser denoise talk.mp3 --model {source}
@@ -47,21 +47,25 @@ python app.py --model {source}
 {scores}
 ## Limits
 
-- Made for speech: music, animals and a second voice count as noise, or as speech, as it happens.
-- It is no front end for transcription, and echo stays.
-- It only turns down what is there: words that the noise has covered do not come back.
-- Above {half:g} kHz nothing is left.
+- Made for speech. Music, animals and a second voice may be removed or kept.
+- Not a front end for speech recognition. Echo stays.
+- Words that the noise has masked do not come back: the model only attenuates.
+- The output has nothing above {half:g} kHz.
 
-{training}## Licence
+{kept}## Licence
 
-MIT, the code and these weights.
+MIT, for the code and these weights.
 """
 SCORES = """
 ## Scores
 
-Means over each set, with its number of pairs.
+Means over each set, with its number of pairs. PESQ-WB, ESTOI and SI-SDR compare with the clean
+recording; OVRL is overall quality as DNSMOS estimates it. Higher is better. The front matter of
+this card has the other metrics, `metrics.json` the scores by input SNR and by noise.
 
 """
+CAUSAL = "It is causal: it can process a live stream."
+NOT_CAUSAL = "It uses both past and future of a recording: it is not made for live sound."
 
 
 def text(folder, source: str | None = None) -> str:
@@ -69,7 +73,8 @@ def text(folder, source: str | None = None) -> str:
     folder = Path(folder)
     model = checkpoint.load(folder, "cpu")
     title, sets, old = type(model).__name__, _sets(folder), _old(folder)
-    training = TRAINING.search(old)
+    table = scores_table(sets)
+    kept = "".join(section.rstrip() + "\n\n" for section in KEPT.findall(old))
     causal = getattr(model.config, "causal", False)
     body = BODY.format(
         title=title,
@@ -77,11 +82,9 @@ def text(folder, source: str | None = None) -> str:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         rate=model.config.sample_rate / 1000,
         half=model.config.sample_rate / 2000,
-        kind="It is causal: it can follow a stream."
-        if causal
-        else "It hears a recording in both\ndirections of time: it is not made for live sound.",
-        scores=SCORES + _table(sets) + "\n" if sets else "",
-        training=training[0].rstrip() + "\n\n" if training else "",
+        kind=CAUSAL if causal else NOT_CAUSAL,
+        scores=SCORES + table + "\n" if table else "",
+        kept=kept,
     )
     return f"---\n{_front_matter(title, sets, old)}\n---\n{body}"
 
@@ -128,16 +131,18 @@ def _sets(folder: Path) -> dict:
     }
 
 
-def _table(sets: dict) -> str:
-    """Noisy and enhanced scores of every set, whatever the metrics are."""
-    metrics = list(dict.fromkeys(name for scores in sets.values() for name in scores["enhanced"]))
-    titles = [_title(metric) for metric in metrics]
-    lines = [f"| set | | {' | '.join(titles)} |", "|---" * (len(metrics) + 2) + "|"]
+def scores_table(sets: dict) -> str:
+    """Noisy and enhanced means of every set of metrics.json as Markdown: the HEADLINE metrics."""
+    scored = {metric for scores in sets.values() for metric in scores["enhanced"]}
+    metrics = [metric for metric in HEADLINE if metric in scored]
+    if not metrics:
+        return ""
+    lines = [f"| set | | {' | '.join(map(_title, metrics))} |", "|---" * (len(metrics) + 2) + "|"]
     for name, scores in sets.items():
         label = f"{name} ({scores['pairs']})" if "pairs" in scores else name
         for kind in ("noisy", "enhanced"):
             row = scores.get(kind, {})
-            cells = (f"{row[metric]:.3f}" if metric in row else "" for metric in metrics)
+            cells = (f"{row[m]:.{METRICS[m].decimals}f}" if m in row else "" for m in metrics)
             lines.append(f"| {label} | {kind} | {' | '.join(cells)} |")
             label = ""
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from denoiser.metrics.scores import (
 
 __all__ = [
     "DNSMOS",
+    "HEADLINE",
     "LEAST_JUDGED_SECONDS",
     "METRICS",
     "dnsmos",
@@ -49,3 +50,4 @@ METRICS = {
     "pesq_nb": Metric("PESQ-NB", 3),
 }
 DNSMOS = ("ovrl", "sig", "bak", "p808")
+HEADLINE = ("pesq", "estoi", "si_sdr", "ovrl")  # of short tables
