@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from training.data import batching
-from training.data.cache import Store
+from training.data.cache import AudioCache
 from training.data.sources import Sources
 from training.recipes import Recipe
 from training.trainer import Trainer
@@ -25,7 +25,7 @@ def benchmark(recipe: Recipe, sources: Sources, out: Path, device: torch.device)
     more than twice as fast.
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
-    recordings = batching.place(Store(out.parent / "cache"), sources, device)
+    recordings = batching.place(AudioCache(out.parent / "cache"), sources, device)
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
     batches = batching.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
 

@@ -21,7 +21,7 @@ class Recipe:
     warmup_steps: int = 100
     adversarial: float = 0.0  # weight of a critic's opinion; 0 for none
     clip_gradient: float = 5.0
-    ema: float = 0.999
+    ema_decay: float = 0.999
     seed: int = 1
     validate_minutes: float = 10.0
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import resource
 import time
 from contextlib import suppress
@@ -15,12 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from denoiser import checkpoint
+from denoiser.files import replacing
+from training.errors import TrainingError
 from training.recipes import Recipe
 from training.trainer import Trainer
 
 
 @dataclass
-class Progress:
+class Run:
     """A run's folder, its log, and how long it has been trained."""
 
     out: Path
@@ -41,14 +42,14 @@ class Progress:
     def row(self, trainer: Trainer, losses: list[dict[str, Tensor]], rate: float) -> dict:
         """The log's next row: where the run stands, and the means of the losses since the last.
 
-        Raises CheckpointError where the loss is no number.
+        Raises TrainingError where the loss is no number.
         """
         means = {
             name: round(float(torch.stack([step[name] for step in losses]).mean()), 5)
             for name in losses[0]
         }
         if not math.isfinite(means["loss"]):
-            raise checkpoint.CheckpointError(
+            raise TrainingError(
                 f"The loss is no number at step {trainer.step}: {self.out} keeps the state before."
             )
         return {
@@ -76,9 +77,8 @@ class Progress:
             "batch": str(trainer.recipe.batch),
             "model": json.dumps(asdict(trainer.recipe.model)),
         }
-        temporary = self.out / ".state.safetensors"
-        save_file(trainer.state(), temporary, about)
-        os.replace(temporary, self.state)
+        with replacing(self.state) as temporary:
+            save_file(trainer.state(), temporary, about)
         header = list(dict.fromkeys(key for row in self.rows for key in row))
         lines = [",".join(str(row.get(key, "")) for key in header) for row in self.rows]
         checkpoint.write_text(self.out / "log.csv", "\n".join([",".join(header), *lines, ""]))
@@ -89,39 +89,43 @@ class Progress:
         config, theirs = asdict(trainer.recipe.model), json.loads(about["model"])
         theirs.pop("post_filter", None)  # it comes after training
         if config | theirs != config:  # an older state may know fewer settings
-            raise checkpoint.CheckpointError(
-                f"{self.state} is of another model: give its own --recipe."
-            )
-        if any(name.startswith("critic/") for name in tensors) != bool(trainer.critic):
-            raise checkpoint.CheckpointError(
-                f"{self.state} is of a recipe with{'out' * bool(trainer.critic)} a critic: give it."
-            )
+            raise TrainingError(f"{self.state} is of another model: give its own --recipe.")
+        if any(name.startswith("discriminator/") for name in tensors) != bool(
+            trainer.discriminator
+        ):
+            theirs = "without" if trainer.discriminator else "with"
+            raise TrainingError(f"{self.state} is of a recipe {theirs} a discriminator: give it.")
         self.earlier = float(about["minutes"])
         seed = int(about.get("seed", Recipe.seed))  # an older state does not say
         batch = int(about.get("batch", Recipe.batch))
         trainer.recipe = replace(trainer.recipe, seed=seed, batch=batch)
         trainer.restore(tensors)
         with suppress(FileNotFoundError):
-            header, *lines = (self.out / "log.csv").read_text().splitlines()
-            for line in lines:
-                cells = zip(header.split(","), line.split(","), strict=True)
-                row = {name: json.loads(cell) for name, cell in cells if cell}
-                if row["step"] <= trainer.step:
-                    self.rows.append(row)
+            self.rows += [row for row in read_log(self.out) if row["step"] <= trainer.step]
 
     def _read(self) -> tuple[dict[str, str], dict[str, Tensor]]:
         if not self.state.exists():
-            raise checkpoint.CheckpointError(f"Nothing to resume in {self.out}: omit --resume.")
+            raise TrainingError(f"Nothing to resume in {self.out}: omit --resume.")
         try:
             with safe_open(self.state, "pt") as file:
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
                 return file.metadata(), tensors
         except (SafetensorError, OSError) as error:
-            raise checkpoint.CheckpointError(f"{self.state} cannot be read ({error}).") from error
+            raise TrainingError(f"{self.state} cannot be read ({error}).") from error
+
+
+def read_log(out: Path) -> list[dict]:
+    """The rows of a run's log.csv: numbers by the names of their columns; empty cells are left out.
+
+    Raises FileNotFoundError.
+    """
+    header, *lines = (out / "log.csv").read_text().splitlines()
+    rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
+    return [{name: json.loads(cell) for name, cell in row.items() if cell} for row in rows]
 
 
 def summary(row: dict, speed: float, left: float) -> str:
-    """A row of the log as progress in one line; `left` in minutes."""
+    """A row of the log as one line; `left` in minutes."""
     text = (
         f"step {row['step']}  loss {row['loss']:.4f}  rate {row['rate']:.2g}"
         f"  {row['hours']:.1f} h heard  {speed:.0f} x real time  {max(left, 0):.0f} min left"

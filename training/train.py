@@ -21,15 +21,16 @@ from denoiser import checkpoint, console
 from denoiser.offline import return_free_memory
 from training.benchmark import benchmark
 from training.data import batching
-from training.data.cache import Store
-from training.data.gpu_cache import Resident
+from training.data.cache import AudioCache
+from training.data.gpu_cache import GpuCache
 from training.data.sources import Sources, find_sources
+from training.errors import TrainingError
 from training.losses.distillation import load as load_teacher
 from training.losses.distillation import targets
 from training.optim import distributed
 from training.options import parse
 from training.recipes import CPU_BATCH, RECIPES, Recipe
-from training.run import Progress, summary
+from training.run import Run, summary
 from training.trainer import Trainer, keep_freed_memory
 from training.validation import plot_curves, validate_model
 
@@ -56,26 +57,26 @@ def train(
     With `pairs` the same so many mixtures are heard again and again. A resumed run goes on towards
     the same end; one with `init` starts from the weights of that checkpoint that fit. With
     `teacher` the target is what that checkpoint makes of ordinary mixtures. With `keep` the weights
-    of each validation stay in `out`/step-N. Raises CheckpointError in one sentence.
+    of each validation stay in `out`/step-N. Raises TrainingError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
-    trainer, progress = Trainer(recipe, device), Progress(out)
-    new = _begin(trainer, progress, resume, init)
-    if progress.minutes >= minutes or (steps and trainer.step >= steps):
-        raise checkpoint.CheckpointError(
-            f"The run has had {progress.minutes:.0f} minutes, {trainer.step} steps: ask for more."
+    trainer, run = Trainer(recipe, device), Run(out)
+    new = _begin(trainer, run, resume, init)
+    if run.minutes >= minutes or (steps and trainer.step >= steps):
+        raise TrainingError(
+            f"The run has had {run.minutes:.0f} minutes, {trainer.step} steps: ask for more."
         )
-    store = Store(out.parent / "cache")
+    store = AudioCache(out.parent / "cache")
     taught = partial(targets, load_teacher(teacher, device)) if teacher else None
     batches = _batches(trainer, sources[0], store, pairs, rank, world, taught)
-    progress.begun = time.monotonic()  # what comes before is no training
+    run.begun = time.monotonic()  # what comes before is no training
     if rank == 0:
         _announce(init, new, sources[0])
     stopping, losses, done = _stop_on_signal(), [], False
     reported = validated = time.monotonic()
 
     while not done:
-        left = distributed.mean(minutes - progress.minutes, device)
+        left = distributed.mean(minutes - run.minutes, device)
         share = 1 - trainer.step / steps if steps else max(left, 0) / minutes
         rate = min(1.0, share / decay) if decay else 1.0
         losses.append(trainer.learn(*next(batches), rate))
@@ -86,44 +87,42 @@ def train(
         done, report, validate = distributed.agree((done, report, validate), device)
         if not (done or report):
             continue
-        trainer.settle()
-        row = progress.row(trainer, losses, rate) | {"unreadable": len(store.failed)}
+        trainer.sync_buffers()
+        row = run.row(trainer, losses, rate) | {"unreadable": len(store.failed)}
         if rank == 0:
             scored = validate or (done and not stopping)  # who stops a run may not wait for scores
             if scored:
                 row |= validate_model(trainer, sources[1], store)
-            progress.save(trainer, row, keep=keep and scored)
+            run.save(trainer, row, keep=keep and scored)
             speed = len(losses) * trainer.recipe.seconds / (now - reported)
             console.show(summary(row, speed, 0 if done else left))
         return_free_memory()
         reported, losses = time.monotonic(), []
         validated = reported if validate else validated
     if rank == 0:
-        plot_curves(progress.rows, out / "curves.png")
+        plot_curves(run.rows, out / "curves.png")
         store.report()
     distributed.stop()
     return trainer
 
 
-def _begin(trainer: Trainer, progress: Progress, resume: bool, init: Path | None) -> list[str]:
+def _begin(trainer: Trainer, run: Run, resume: bool, init: Path | None) -> list[str]:
     """From what the run's folder holds, from another's weights, or from nothing.
 
     Returns the names of the weights that the other has not.
     """
     if resume and init:
-        raise checkpoint.CheckpointError("--resume goes on with its own weights: omit --init.")
+        raise TrainingError("--resume goes on with its own weights: omit --init.")
     if resume:
-        progress.resume(trainer)
-    elif progress.state.exists():
-        raise checkpoint.CheckpointError(
-            f"{progress.out} holds a run: give --resume, or another --out."
-        )
+        run.resume(trainer)
+    elif run.state.exists():
+        raise TrainingError(f"{run.out} holds a run: give --resume, or another --out.")
     try:  # before anything is learnt in vain
-        progress.out.mkdir(parents=True, exist_ok=True)
+        run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         why = (error.strerror or "unknown").lower()
-        raise checkpoint.CheckpointError(f"{progress.out} cannot hold a run: {why}.") from None
-    return trainer.adopt(checkpoint.load(init, "cpu")) if init else []
+        raise TrainingError(f"{run.out} cannot hold a run: {why}.") from None
+    return trainer.warm_start(checkpoint.load(init, "cpu")) if init else []
 
 
 def _announce(init: Path | None, new: list[str], sources: Sources) -> None:
@@ -137,7 +136,7 @@ def _announce(init: Path | None, new: list[str], sources: Sources) -> None:
 def _batches(
     trainer: Trainer,
     sources: Sources,
-    store: Store,
+    store: AudioCache,
     pairs: int | None,
     rank: int,
     world: int,
@@ -146,7 +145,7 @@ def _batches(
     """This rank's part of each batch, from the trainer's step on."""
     recipe, device = trainer.recipe, trainer.device
     if recipe.batch % world:
-        raise checkpoint.CheckpointError(
+        raise TrainingError(
             f"{world} processes cannot share batches of {recipe.batch}: start a divisor of it."
         )
     steps = itertools.count(trainer.step)
@@ -155,7 +154,7 @@ def _batches(
         rows = ([index % pairs for index in row] for row in rows)
     recordings = batching.place(store, sources, device)
     batches = batching.batches(sources, recipe.mixture, recordings, recipe.seed, rows, taught)
-    if isinstance(recordings, Resident):
+    if isinstance(recordings, GpuCache):
         return batching.ahead(batches)
     return (tuple(tensor.to(device) for tensor in batch) for batch in batches)
 

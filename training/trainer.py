@@ -8,16 +8,19 @@ import torch
 from torch import Tensor
 
 from denoiser import checkpoint
-from denoiser.models.band import BandUNet
+from denoiser.models.band import BandUNet, BandUNetConfig
 from denoiser.models.layers import Mixer, Recurrence, ResidualBlock
 from denoiser.models.scan import KERNELS
+from training.data.augment import FRAME
+from training.data.cache import SAMPLE_RATE
+from training.errors import TrainingError
 from training.losses import OBJECTIVES
-from training.losses.discriminator import CRITIC_RATE, Critic
+from training.losses.discriminator import DISCRIMINATOR_RATE, Discriminator
 from training.optim import distributed
-from training.optim.cuda_graph import Graphed
+from training.optim.cuda_graph import CudaGraph
 from training.optim.muon import Muon
 from training.recipes import Recipe
-from training.weights.grow import adopted
+from training.weights.grow import transfer_weights
 
 
 def keep_freed_memory() -> None:
@@ -42,16 +45,27 @@ def precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=able)
 
 
+def _check_rate(config: BandUNetConfig) -> None:
+    """Refuse a model at another rate than the mixtures, or with another frame than PESQ's loss."""
+    if (config.sample_rate, config.hop_length) != (SAMPLE_RATE, FRAME):
+        raise TrainingError(
+            f"Mixtures are made at {SAMPLE_RATE} Hz and losses in hops of {FRAME} samples: this "
+            f"recipe's model has {config.sample_rate} Hz and {config.hop_length}."
+        )
+
+
 class Trainer:
     """All that changes during a run: weights, their moving average, optimisers, step."""
 
     def __init__(self, recipe: Recipe, device: torch.device):
+        if isinstance(recipe.model, BandUNetConfig):
+            _check_rate(recipe.model)
         torch.manual_seed(recipe.seed)
         on_gpu = KERNELS and device.type == "cuda"
         self.recipe, self.device, self.step = recipe, device, 0
         self.model = checkpoint.build(recipe.model).to(device).train()
         self.objective = OBJECTIVES[type(self.model)]
-        self.critic = Critic().to(device) if recipe.adversarial else None
+        self.discriminator = Discriminator().to(device) if recipe.adversarial else None
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         # Muon orthogonalises matrices; kernels are held as such. One-dimensional and positional
         # parameters are AdamW's.
@@ -63,11 +77,14 @@ class Trainer:
             "muon": Muon(matrices, rate),
             "adamw": torch.optim.AdamW(rest, rate, weight_decay=0, capturable=on_gpu),
         }
-        if self.critic:
+        if self.discriminator:
             self.optimisers["adam"] = torch.optim.Adam(
-                self.critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99), capturable=on_gpu
+                self.discriminator.parameters(),
+                DISCRIMINATOR_RATE,
+                betas=(0.5, 0.99),
+                capturable=on_gpu,
             )
-        self.share = torch.zeros((), device=device)  # of the weights in their average, a step
+        self.ema_weight = torch.zeros((), device=device)  # of the weights in their average, a step
         self._learn = self._learned
         if on_gpu:
             torch.set_float32_matmul_precision("high")
@@ -76,11 +93,11 @@ class Trainer:
             for module in self.model.modules():
                 if isinstance(module, ResidualBlock | Recurrence | Mixer):
                     module.compile(dynamic=False)
-            self._learn = Graphed(self._learned)
+            self._learn = CudaGraph(self._learned)
 
-    def adopt(self, other: torch.nn.Module) -> list[str]:
+    def warm_start(self, other: torch.nn.Module) -> list[str]:
         """Start from another model's weights; returns the names of those that it has not."""
-        fits = adopted(self.model, other)
+        fits = transfer_weights(self.model, other)
         for model in (self.model, self.average):
             model.load_state_dict(model.state_dict() | fits)
         return [name for name in self.model.state_dict() if name not in fits]
@@ -103,32 +120,36 @@ class Trainer:
         self.step += 1
         rate *= self.recipe.learning_rate * min(1.0, self.step / self.recipe.warmup_steps)
         for name, optimiser in self.optimisers.items():
-            if name != "adam":  # the critic's keeps its own rate
+            if name != "adam":  # the discriminator's keeps its own rate
                 for group in optimiser.param_groups:
                     if isinstance(group["lr"], Tensor):
                         group["lr"].fill_(rate)
                     else:
                         group["lr"] = rate
-        self.share.fill_(max(1 - self.recipe.ema, 10 / (self.step + 10)))  # early on, a larger one
+        self.ema_weight.fill_(
+            max(1 - self.recipe.ema_decay, 10 / (self.step + 10))
+        )  # early on, a larger one
 
     def losses(self, noisy: Tensor, clean: Tensor, bandwidth_hz: Tensor, lift: Tensor) -> dict:
         """What the model makes of a batch, and how far it is from what it should."""
-        judged = {"critic": self.critic} if self.critic else {}
+        judged = {"discriminator": self.discriminator} if self.discriminator else {}
         with precision(self.device):
             return self.objective(self.model, noisy, clean, bandwidth_hz, lift, **judged)
 
     def backward(self, losses: dict) -> None:
-        """Gradients of the model and of its critic."""
+        """Gradients of the model and of its discriminator."""
         loss = losses["loss"]
-        if self.critic:  # both sides share its run, and each learns from its own loss
-            losses["critic"].backward(inputs=list(self.critic.parameters()), retain_graph=True)
+        if self.discriminator:  # both sides share its run, and each learns from its own loss
+            losses["discriminator"].backward(
+                inputs=list(self.discriminator.parameters()), retain_graph=True
+            )
             loss = loss + self.recipe.adversarial * losses["adversarial"]
         loss.backward(inputs=list(self.model.parameters()))
 
     def update(self) -> None:
         """Average gradients over ranks, clip the model's, step all optimisers, move the average."""
         parameters = list(self.model.parameters())
-        judged = list(self.critic.parameters()) if self.critic else []
+        judged = list(self.discriminator.parameters()) if self.discriminator else []
         distributed.average([p.grad for p in parameters + judged])
         torch.nn.utils.clip_grad_norm_(parameters, self.recipe.clip_gradient)
         for optimiser in self.optimisers.values():
@@ -136,9 +157,9 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
         with torch.no_grad():
             for own, current in zip(self.average.parameters(), parameters, strict=True):
-                own.lerp_(current, self.share)
+                own.lerp_(current, self.ema_weight)
 
-    def settle(self) -> None:
+    def sync_buffers(self) -> None:
         """Bring the ranks' batch statistics together and give them to the averaged model."""
         buffers = [b for b in self.model.buffers() if b.is_floating_point()]
         distributed.average(buffers)
@@ -147,7 +168,7 @@ class Trainer:
 
     def _models(self) -> dict[str, torch.nn.Module]:
         models = {"model": self.model, "average": self.average}
-        return models | ({"critic": self.critic} if self.critic else {})
+        return models | ({"discriminator": self.discriminator} if self.discriminator else {})
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on, as named tensors."""

@@ -11,15 +11,15 @@ import torch
 
 from denoiser import audio, metrics
 from training.data import batching
-from training.data.cache import SAMPLE_RATE, Store
-from training.data.mixture import draw
+from training.data.cache import SAMPLE_RATE, AudioCache
+from training.data.mixture import sample
 from training.data.sources import Sources
 from training.trainer import Trainer
 
 ITEMS = 24
 
 
-def validate_model(trainer: Trainer, held_out: Sources, store: Store) -> dict:
+def validate_model(trainer: Trainer, held_out: Sources, store: AudioCache) -> dict:
     """What the averaged weights make of fixed mixtures of recordings held out of training.
 
     Means of the training's losses, SI-SDR and PESQ.
@@ -30,7 +30,7 @@ def validate_model(trainer: Trainer, held_out: Sources, store: Store) -> dict:
     for index in itertools.count():
         if len(results["si_sdr"]) == ITEMS:
             break
-        mixture = draw(held_out, recipe.mixture, seed=0, index=index)
+        mixture = sample(held_out, recipe.mixture, seed=0, index=index)
         if mixture.speech is None or math.isinf(mixture.snr_db):
             continue
         material = batching.load([mixture], store, recipe.mixture)

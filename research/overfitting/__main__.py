@@ -12,24 +12,23 @@ from pathlib import Path
 
 import numpy as np
 
-from denoiser import checkpoint, console
+from denoiser import console
+from training.errors import TrainingError
 from training.recipes import RECIPES
+from training.run import read_log
 
 LAST = 5  # rows of the log that an end is the mean of
 SCORES = {"pesq": "PESQ-WB", "estoi": "ESTOI", "si_sdr": "SI-SDR, dB"}
 
 
-def read_log(run: Path) -> list[dict]:
+def validations(run: Path) -> list[dict]:
     """The rows of a run's log.csv that were validated."""
     try:
-        header, *lines = (run / "log.csv").read_text().splitlines()
+        rows = [row for row in read_log(run) if "valid_iou" in row]
     except OSError as error:
-        raise checkpoint.CheckpointError(f"{run} holds no log of a run ({error}).") from error
-    rows = [dict(zip(header.split(","), line.split(","), strict=True)) for line in lines]
-    rows = [{name: float(cell) for name, cell in row.items() if cell} for row in rows]
-    rows = [row for row in rows if "valid_iou" in row]
+        raise TrainingError(f"{run} holds no log of a run ({error}).") from error
     if not rows:
-        raise checkpoint.CheckpointError(f"{run}/log.csv holds no validation with pictures.")
+        raise TrainingError(f"{run}/log.csv holds no validation with pictures.")
     return rows
 
 
@@ -41,7 +40,7 @@ def table(runs: list[Path]) -> str:
     head += ["peak memory"] + [f"{name}: {title}" for name in names for title in SCORES.values()]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for run in runs:
-        rows = read_log(run)
+        rows = validations(run)
         cells = [run.name, f"{rows[-1]['step']:.0f}"]
         for name in ("loss", "iou"):
             trained, held = (
@@ -73,7 +72,7 @@ def plot(runs: list[Path], path: Path) -> None:
     titles = {"loss": "binary cross-entropy", "iou": "intersection over union"}
     for panel, (name, title) in zip(panels, titles.items(), strict=True):
         for number, run in enumerate(runs):
-            rows, colour = read_log(run)[1:], f"C{number}"
+            rows, colour = validations(run)[1:], f"C{number}"
             steps = [row["step"] for row in rows]
             panel.plot(steps, [row[name] for row in rows], colour, label=f"{run.name}, trained")
             held = [row[f"valid_{name}"] for row in rows]

@@ -9,7 +9,7 @@ from toy import CPU, TOY, batch, weights
 from denoiser import audio
 from denoiser.models.scan import KERNELS, scan
 from training.data import batching
-from training.data.cache import Excerpt, Store
+from training.data.cache import AudioCache, Excerpt
 from training.data.mixture import Sources
 from training.trainer import Trainer
 
@@ -44,7 +44,7 @@ def test_an_excerpt_is_played_as_soxr_would():
     speeds = [1.0, 0.65, 1.37, 2.5]
     rows = [(0, len(wave), round(speed * gpu_resample.ONE)) for speed in speeds]
     wave_there, rows_there = torch.from_numpy(wave).to(GPU), torch.tensor(rows, device=GPU)
-    played = gpu_resample.played(wave_there, rows_there, 8000)
+    played = gpu_resample.resample(wave_there, rows_there, 8000)
     for speed, row in zip(speeds, played.cpu().numpy(), strict=True):
         expected = soxr.resample(wave.astype(np.float32) / 32768, speed, 1.0, "VHQ")[200:7800]
         assert np.square(row[200:7800] - expected).mean() < 1e-4 * np.square(expected).mean()
@@ -73,10 +73,12 @@ def test_recordings_on_the_card_play_as_those_on_disk(tmp_path):
         paths.append(tmp_path / f"{seconds}.wav")
         wave = 0.1 * rng.standard_normal((1, round(seconds * 48000))).astype(np.float32)
         audio.write(paths[-1], wave, 48000)
-    store = Store(tmp_path / "cache")
+    store = AudioCache(tmp_path / "cache")
     card = batching.place(store, Sources(paths[:1], paths[1:2], paths[2:]), GPU)
     excerpts = [Excerpt(path, 0.3) for path in paths]
-    for cpu, gpu in zip(store.play(excerpts, 96000), card.play(excerpts, 96000), strict=True):
+    for cpu, gpu in zip(
+        store.read_excerpts(excerpts, 96000), card.read_excerpts(excerpts, 96000), strict=True
+    ):
         assert torch.equal(cpu, gpu.cpu())
     assert [card.bandwidth(e) for e in excerpts] == [store.bandwidth(e) for e in excerpts]
     assert torch.allclose(store.room(paths[2]), card.room(paths[2]).cpu())

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from denoiser.models.scan import KERNELS
 from training.data.augment import FRAME, active_rms, coloured_noise, equaliser, filtered, hum, unit
-from training.data.cache import RESPONSE, SAMPLE_RATE, Excerpt, Store
-from training.data.gpu_cache import Resident
-from training.data.mixture import Mixture, MixtureConfig, draw
+from training.data.cache import RESPONSE, SAMPLE_RATE, AudioCache, Excerpt
+from training.data.gpu_cache import GpuCache
+from training.data.mixture import Mixture, MixtureConfig, sample
 from training.data.singing import sung
 from training.data.sources import Sources
 
-Recordings = Store | Resident
+Recordings = AudioCache | GpuCache
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Material:
     lift: Tensor  # (B, T), or (B, 1): what brings a quiet guest's voice to the level of the first
 
 
-def place(store: Store, sources: Sources, device: torch.device) -> Recordings:
+def place(store: AudioCache, sources: Sources, device: torch.device) -> Recordings:
     """The recordings where batches are to be made: all on a GPU, for other devices on disk."""
     if not (KERNELS and device.type == "cuda"):
         return store
-    return Resident(store, [*sources.clean, *sources.noise, *sources.rooms], device)
+    return GpuCache(store, [*sources.clean, *sources.noise, *sources.rooms], device)
 
 
 def load(mixtures: Sequence[Mixture], recordings: Recordings, config: MixtureConfig) -> Material:
@@ -51,7 +51,7 @@ def load(mixtures: Sequence[Mixture], recordings: Recordings, config: MixtureCon
     length, device = config.segment, recordings.device
     speech, noise = (torch.zeros(len(mixtures), length, device=device) for _ in range(2))
     spoken = [(row, m) for row, m in enumerate(mixtures) if m.speech]
-    pieces = recordings.play([m.speech for _, m in spoken], length)
+    pieces = recordings.read_excerpts([m.speech for _, m in spoken], length)
     for (row, m), piece in zip(spoken, pieces, strict=True):
         if config.trim:
             piece = torch.from_numpy(librosa.effects.trim(piece.cpu().numpy())[0]).to(device)
@@ -82,7 +82,7 @@ def _take_over(speech: Tensor, mixtures: Sequence[Mixture], recordings: Recordin
     """The guests' voices into speech (B, T), in place; returns their `lift` (B, T)."""
     lift = torch.ones_like(speech)
     guests = [(row, m.guest) for row, m in enumerate(mixtures) if m.guest]
-    pieces = recordings.play([guest.excerpt for _, guest in guests], speech.shape[1])
+    pieces = recordings.read_excerpts([guest.excerpt for _, guest in guests], speech.shape[1])
     for (row, guest), piece in zip(guests, pieces, strict=True):
         start = round(guest.begins * speech.shape[1] / FRAME) * FRAME
         piece = _repeated(piece, speech.shape[1] - start)
@@ -96,7 +96,7 @@ def _take_over(speech: Tensor, mixtures: Sequence[Mixture], recordings: Recordin
 
 def _filled(recordings: Recordings, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
     """Excerpts as waves (length,) of the same power; one that is too short is repeated."""
-    waves = [_repeated(piece, length) for piece in recordings.play(excerpts, length)]
+    waves = [_repeated(piece, length) for piece in recordings.read_excerpts(excerpts, length)]
     return list(unit(torch.stack(waves))) if waves else []
 
 
@@ -208,7 +208,7 @@ def batches(
     `taught` makes of mixtures, noisy and clean what is to be learnt instead of clean.
     """
     for batch in indices:
-        drawn = [draw(sources, config, seed, index) for index in batch]
+        drawn = [sample(sources, config, seed, index) for index in batch]
         noisy, clean, *rest = mix(load(drawn, recordings, config), drawn, config)
         yield noisy, taught(drawn, noisy, clean) if taught else clean, *rest
 

@@ -31,13 +31,13 @@ class Excerpt(NamedTuple):
     speed: float = 1.0  # at which it is played: pitch and tempo change together
 
 
-class Store:
+class AudioCache:
     """Recordings decoded once to 48 kHz mono 16 bit in a folder, read from there in pieces.
 
     About 350 MB an hour of disk. Pieces are read, not mapped, so that memory stays flat however
     many files there are. A cached file begins with the recording's bandwidth in Hz (int32). A file
     that cannot be read is named once and counts as a recording without samples, but only for this
-    Store: the next one tries it again.
+    AudioCache: the next one tries it again.
     """
 
     device = torch.device("cpu")
@@ -47,7 +47,7 @@ class Store:
         self.failed: dict[Path, str] = {}  # recordings that could not be read, and why
         folder.mkdir(parents=True, exist_ok=True)
 
-    def play(self, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
+    def read_excerpts(self, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
         """Up to `length` samples of each excerpt at its speed."""
         pieces = []
         for path, share, speed in excerpts:

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from denoiser import checkpoint
-from training.data.cache import RESPONSE, Excerpt, Store
+from training.data.cache import RESPONSE, AudioCache, Excerpt
+from training.errors import TrainingError
 
 
-class Resident:
-    """`training.data.batching.cache.Store`'s recordings as one array of 16 bit samples on a GPU.
+class GpuCache:
+    """The recordings of an `AudioCache` as one array of 16 bit samples on a GPU.
 
-    Raises CheckpointError in one sentence where they do not fit.
+    Raises TrainingError in one sentence where they do not fit.
     """
 
-    def __init__(self, store: Store, paths: Sequence[Path], device: torch.device):
+    def __init__(self, store: AudioCache, paths: Sequence[Path], device: torch.device):
         self.device = device
         files = {path: store.file(path) for path in dict.fromkeys(paths)}
         self.starts, self.lengths, self.bandwidths, self.peaks = {}, {}, {}, {}
@@ -26,7 +26,7 @@ class Resident:
         try:
             self.samples = torch.empty(total, dtype=torch.int16, device=device)
         except torch.OutOfMemoryError as error:
-            raise checkpoint.CheckpointError(
+            raise TrainingError(
                 f"The recordings need {total / 2**29:.1f} GiB on the GPU, more than it has: "
                 "give fewer, or --device cpu."
             ) from error
@@ -38,7 +38,7 @@ class Resident:
             self.samples[begin : begin + len(wave)] = torch.from_numpy(wave)
             begin += len(wave)
 
-    def play(self, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
+    def read_excerpts(self, excerpts: Sequence[Excerpt], length: int) -> list[Tensor]:
         """Up to `length` samples of each excerpt at its speed."""
         # Its compiler comes with PyTorch for CUDA only
         from training.data import gpu_resample
@@ -53,7 +53,7 @@ class Resident:
         if not rows:
             return []
         table = torch.tensor(rows, device=self.device)
-        waves = gpu_resample.played(self.samples, table, length)
+        waves = gpu_resample.resample(self.samples, table, length)
         return [wave[:count] for wave, count in zip(waves, counts, strict=True)]
 
     def bandwidth(self, excerpt: Excerpt) -> float:

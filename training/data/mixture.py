@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.cache import SAMPLE_RATE, Excerpt
-from training.data.singing import Note, draw_note
+from training.data.singing import Note, sample_note
 from training.data.sources import Sources
 
 
@@ -101,7 +101,7 @@ class Mixture:
         return not (self.note or self.guest or self.muted)
 
 
-def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:
+def sample(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:
     """Decide everything about item `index`; the same arguments give the same mixture."""
     rng = np.random.default_rng((seed, index))
 
@@ -144,7 +144,7 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
         hum_db=rng.uniform(-10, 5),
     )
     if mixture.speech and config.held and happens(config.held):
-        mixture = replace(mixture, note=draw_note(rng, *config.held_hz))
+        mixture = replace(mixture, note=sample_note(rng, *config.held_hz))
     if mixture.speech and config.guest and happens(config.guest):
         guest = Guest(
             excerpt(sources.clean, config.speech_speed),
@@ -153,11 +153,11 @@ def draw(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixt
         )
         mixture = replace(mixture, guest=guest, snr_db=mixture.snr_db + guest.quieter_db)
     if config.muted and happens(config.muted):
-        mixture = replace(mixture, muted=_draw_muted(rng, config))
+        mixture = replace(mixture, muted=_sample_muted(rng, config))
     return mixture
 
 
-def _draw_muted(rng: np.random.Generator, config: MixtureConfig) -> Muted:
+def _sample_muted(rng: np.random.Generator, config: MixtureConfig) -> Muted:
     share = rng.uniform(*config.muted_share)
     begins = 0.0 if rng.random() < 0.5 else rng.uniform(0, 1 - share)
     quieter_db = math.inf if rng.random() < 0.5 else rng.uniform(*config.muted_db)

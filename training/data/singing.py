@@ -38,7 +38,7 @@ class Note:
     looped: bool  # the vowel's own periods instead of pulses: at the speaker's pitch
 
 
-def draw_note(rng: np.random.Generator, lowest_hz: float, highest_hz: float) -> Note:
+def sample_note(rng: np.random.Generator, lowest_hz: float, highest_hz: float) -> Note:
     """One to three tones within a fifth of each other, half of them without vibrato."""
     tone = math.exp(rng.uniform(math.log(lowest_hz), math.log(highest_hz)))
     steps = rng.integers(-7, 8, size=rng.integers(0, 3))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from denoiser import audio
+from training.errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ def find_sources(clean: list, noise: list, rooms: list) -> tuple[Sources, Source
     Folders of fewer than fifty files are too small for that: both use all of them.
     """
     if not clean or not noise:
-        raise audio.AudioError("Training needs speech and noise: give --clean and --noise folders.")
+        raise TrainingError("Training needs speech and noise: give --clean and --noise folders.")
     every = [audio_files(folders) for folders in (clean, noise, rooms)]
     kept, held_out = zip(*(_split(files) for files in every), strict=True)
     return Sources(*kept), Sources(*held_out)
@@ -40,18 +41,18 @@ def audio_files(folders: list) -> list[Path]:
 
 def _files(folder) -> list[Path]:
     if not str(folder):  # Path("") would be the working folder
-        raise audio.AudioError("An empty path is no folder: leave it out.")
+        raise TrainingError("An empty path is no folder: leave it out.")
     if os.path.isfile(folder):
         return [Path(folder)]
     if not os.path.isdir(folder):
-        raise audio.AudioError(f"There is no file or folder {folder}: check its name.")
+        raise TrainingError(f"There is no file or folder {folder}: check its name.")
     found = audio.search(folder)
     if found.closed:
         name, why = found.closed[0].filename, found.closed[0].strerror or "unknown error"
-        raise audio.AudioError(f"{name} cannot be searched, {why.lower()}: check its permissions.")
+        raise TrainingError(f"{name} cannot be searched, {why.lower()}: check its permissions.")
     if not found.files:
         only = f", only {len(found.others)} other files" if found.others else ""
-        raise audio.AudioError(f"There is no audio in the folder {folder}{only}: give another.")
+        raise TrainingError(f"There is no audio in the folder {folder}{only}: give another.")
     return found.files
 
 

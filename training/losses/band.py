@@ -5,7 +5,7 @@ from torch import Tensor
 
 from denoiser.models.band import BandUNet
 from training.losses import pesq
-from training.losses.discriminator import Critic, adversarial
+from training.losses.discriminator import Discriminator, adversarial
 
 MAGNITUDE, COMPLEX = 0.7, 0.3  # weights of two terms of the compressed spectral loss
 SUPPRESSED = 0.5  # of its third: what is missing costs more than what is left over
@@ -58,15 +58,16 @@ def band_objective(
     clean: Tensor,
     bandwidth_hz: Tensor,
     lift: Tensor,
-    critic: Critic | None = None,
+    discriminator: Discriminator | None = None,
 ) -> dict:
     """Of the wave that leaves the model (consistency), not of the mask's product.
 
     noisy, clean (B, T), T a multiple of the hop; bandwidth_hz (B,). Estimate and target are
     multiplied by lift (B, T or 1), so that a quiet voice counts as much as a loud one. Three terms:
     the compressed spectral error, PESQ's disturbance, and the distortion in dB, which holds on to
-    what PESQ does not hear: phase, the lowest frequencies, a colouring that stays. A critic's
-    opinion is not in their sum, but beside it as "adversarial", with its own loss as "critic".
+    what PESQ does not hear: phase, the lowest frequencies, a colouring that stays. The adversarial
+    loss is not in their sum, but beside it as "adversarial", with the discriminator's own loss as
+    "discriminator".
     """
     enhanced, clean = model(noisy) * lift, clean * lift
     past = clean.new_zeros(len(clean), model.config.hop_length)
@@ -83,8 +84,8 @@ def band_objective(
         + PERCEPTUAL_WEIGHT * losses["disturbance"]
         + DISTORTION_WEIGHT * losses["distortion"]
     )
-    if critic:
-        losses["adversarial"], losses["critic"] = adversarial(critic, *powers)
+    if discriminator:
+        losses["adversarial"], losses["discriminator"] = adversarial(discriminator, *powers)
     return losses
 
 

@@ -1,7 +1,7 @@
-"""A critic that learns to tell enhanced from clean speech, and what the model learns from it.
+"""A discriminator learns to tell enhanced from clean speech; the model learns to deceive it.
 
-An error that is averaged over all that a voice might have been makes it dull. The critic hears
-that, so its opinion pulls the model back to what voices sound like. Least-squares adversarial loss
+An error averaged over everything a voice might have been makes it dull. The discriminator detects
+that, and its gradient pulls the model back to what voices sound like. Least-squares loss
 (Mao et al. 2017, arXiv 1611.04076) with feature matching (Larsen et al. 2016, arXiv 1512.09300).
 """
 
@@ -13,10 +13,10 @@ from training.losses import pesq
 
 SHARE = 0.5  # of a batch is judged: all of it would cost a third of a step
 EXPONENT = 0.15  # of power: as the compressed loss hears magnitudes
-CRITIC_RATE = 2e-3
+DISCRIMINATOR_RATE = 2e-3
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Pictures (B, 1, N, F) -> the outputs of its layers, the last of them a verdict.
 
     The verdict (B, 1, N / 4, F / 16), 1 for clean and 0 for enhanced, is on some 0.3 s and 2 kHz
@@ -39,10 +39,12 @@ class Critic(nn.Module):
         return [*outputs, self.verdict(picture)]
 
 
-def adversarial(critic: Critic, enhanced: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
-    """Power spectra (B, N, F) of both -> the model's loss and the critic's.
+def adversarial(
+    discriminator: Discriminator, enhanced: Tensor, clean: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Power spectra (B, N, F) of both -> the model's loss and the discriminator's.
 
-    Both come from one run of the critic: differentiate each by its own side's weights only.
+    Both come from one run of the discriminator: differentiate each by its own side's weights only.
     """
     count = max(1, round(SHARE * len(clean)))
     enhanced, clean = enhanced[:count], clean[:count]
@@ -52,7 +54,7 @@ def adversarial(critic: Critic, enhanced: Tensor, clean: Tensor) -> tuple[Tensor
     enhanced, clean = ((power / level + 1e-6).pow(EXPONENT) for power in (enhanced, clean))
     std, mean = torch.std_mean(clean, (1, 2, 3), keepdim=True)
     std = std.clamp(min=1e-3)
-    outputs = critic(torch.cat([(picture - mean) / std for picture in (enhanced, clean)]))
+    outputs = discriminator(torch.cat([(picture - mean) / std for picture in (enhanced, clean)]))
     (*seen, fake), (*wanted, real) = zip(*(output.chunk(2) for output in outputs), strict=True)
     weight = speaks / speaks.sum().clamp(min=1)  # a mean over those who speak
 

@@ -10,16 +10,17 @@ from torch import Tensor
 from denoiser import checkpoint
 from denoiser.models.band import BandUNet
 from training.data.mixture import Mixture
+from training.errors import TrainingError
 
 
 def load(folder: Path, device: torch.device) -> BandUNet:
     """A checkpoint to learn from, without what it does after the network.
 
-    Raises CheckpointError where there is no BandUNet.
+    Raises TrainingError where there is no BandUNet.
     """
     model = checkpoint.load(folder, device)
     if not isinstance(model, BandUNet):
-        raise checkpoint.CheckpointError(f"{folder} is no BandUNet: no other can be a teacher.")
+        raise TrainingError(f"{folder} is no BandUNet: no other can be a teacher.")
     model.config = replace(model.config, post_filter=0.0)
     return model
 

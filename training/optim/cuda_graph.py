@@ -10,7 +10,7 @@ WARM_UP = 3  # calls before the recording, in which libraries choose and allocat
 AHEAD = 2  # replays that may wait for the GPU: more would make clocks lie
 
 
-class Graphed:
+class CudaGraph:
     """A function of tensors -> dict of tensors, with its side effects, as a CUDA graph.
 
     It must neither look at a value nor change a shape; shapes of inputs stay those of the first.

@@ -14,9 +14,10 @@ import numpy as np
 
 from denoiser import audio, console
 from training.data import augment, batching
-from training.data.cache import SAMPLE_RATE, Store
-from training.data.mixture import draw
+from training.data.cache import SAMPLE_RATE, AudioCache
+from training.data.mixture import sample
 from training.data.sources import Sources, find_sources
+from training.errors import TrainingError
 from training.options import add_sources, path
 from training.recipes import MixtureConfig
 
@@ -41,16 +42,16 @@ PLAIN = MixtureConfig(  # one voice, one recording of noise, nothing done to eit
 
 
 def pairs(
-    held_out: Sources, store: Store, count: int
+    held_out: Sources, store: AudioCache, count: int
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, noisy and clean wave (1, T) at 48 kHz of `count` pairs, each SNR in turn.
 
-    Raises AudioError where hardly any of the recordings of speech holds some.
+    Raises TrainingError where hardly any of the recordings of speech holds some.
     """
     number = 0
     for index in range(TRIES * count):
         snr_db = SNRS_DB[number % len(SNRS_DB)]
-        mixture = replace(draw(held_out, PLAIN, 0, index), snr_db=snr_db)
+        mixture = replace(sample(held_out, PLAIN, 0, index), snr_db=snr_db)
         noisy, clean, *_ = batching.mix(batching.load([mixture], store, PLAIN), [mixture], PLAIN)
         if augment.active_frames(clean)[1].float().mean() < SPOKEN:
             continue
@@ -59,7 +60,7 @@ def pairs(
         yield f"{number:03}_{noise}_{snr_db}dB.flac", noisy.numpy(), clean.numpy()
         if number == count:
             return
-    raise audio.AudioError(f"Only {number} pairs: the recordings of speech are mostly silent.")
+    raise TrainingError(f"Only {number} pairs: the recordings of speech are mostly silent.")
 
 
 @console.command
@@ -77,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     kept, held_out = find_sources(options.clean, options.noise, [])
     if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):
         console.say("Of fewer than 50 recordings training leaves none out.")
-    store = Store(options.out.parent / "cache")
+    store = AudioCache(options.out.parent / "cache")
     for name, noisy, clean in pairs(held_out, store, options.count):
         for kind, wave in (("noisy", noisy), ("clean", clean)):
             (options.out / kind).mkdir(parents=True, exist_ok=True)

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 
 from denoiser import checkpoint, console
+from training.errors import TrainingError
 
 
 def average(folders: list[Path]) -> torch.nn.Module:
-    """One model with the mean of all weights and batch statistics. Raises CheckpointError."""
+    """One model with the mean of all weights and batch statistics. Raises TrainingError."""
     models = [checkpoint.load(folder, "cpu") for folder in folders]
     if any(model.config != models[0].config for model in models):
-        raise checkpoint.CheckpointError("These checkpoints are not all of one config.")
+        raise TrainingError("These checkpoints are not all of one config.")
     states = [model.state_dict() for model in models]
     mean = {
         name: torch.stack([state[name] for state in states]).double().mean(0).to(value.dtype)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from denoiser.models.band import BandUNet, BandUNetConfig
 
 
-def adopted(model: nn.Module, other: nn.Module) -> dict[str, Tensor]:
+def transfer_weights(model: nn.Module, other: nn.Module) -> dict[str, Tensor]:
     """Weights for `model` of which `other`'s are a part; only those into which they fit.
 
     Where it has more channels, bottleneck blocks or state channels, the new ones do not reach what

@@ -1,9 +1,9 @@
 """A smaller model: python -m training.weights.prune FOLDER [--state-channels N] [--channels N] ...
 
 Of each recurrence's state channels, or of the bottleneck's channels, the least salient is removed,
-again and again, as in optimal brain surgery (Hassibi and Stork 1993); whatever hears
-those left is fitted to what it said with all, by least squares on mixtures. What comes out is a
-beginning for `training.train --init`.
+again and again, as in optimal brain surgery (Hassibi and Stork 1993). The layers that read the
+others are refitted to their outputs before, by least squares on mixtures. The result is a start for
+`training.train --init`.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from denoiser import checkpoint, console
 from denoiser.models.band import BandUNet
 from denoiser.models.layers import ConvNorm
 from training.data import augment, batching
-from training.data.cache import Store
+from training.data.cache import AudioCache
 from training.data.sources import Sources, find_sources
+from training.errors import TrainingError
 from training.options import add_sources, path
 from training.recipes import RECIPES
 
@@ -28,8 +29,8 @@ LEVEL = 0.05  # RMS that each of them is brought to
 
 
 @dataclass
-class Heard:
-    """What a layer with D inputs hears on mixtures: their mean (D,) and covariance (D, D)."""
+class InputMoments:
+    """Mean (D,) and covariance (D, D) of a layer's D inputs over mixtures."""
 
     mean: Tensor
     covariance: Tensor
@@ -41,19 +42,19 @@ class Heard:
     def fit(self, weight: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         """weight (O, D) -> that of the inputs `kept` alone (O, K), and a constant (O,) to add.
 
-        No others come nearer to what the layer says with all.
+        No others come nearer to its output with all inputs, in least squares.
         """
         weight = weight.double()
         fitted = torch.linalg.solve(self._among(kept), self.covariance[kept] @ weight.T).T
         return fitted.float(), (weight @ self.mean - fitted @ self.mean[kept]).float()
 
     def error(self, weight: Tensor, kept: Tensor) -> float:
-        """What `fit` misses, in dB of the variance of what the layer says."""
+        """The error of `fit`, in dB of the variance of the output."""
         rest = weight.clone()
         rest[:, kept] -= self.fit(weight, kept)[0]
         return float(10 * (self.variances(rest).sum() / self.variances(weight).sum()).log10())
 
-    def missed(self, weight: Tensor, kept: Tensor) -> Tensor:
+    def saliency(self, weight: Tensor, kept: Tensor) -> Tensor:
         """By how much that error grows, in power, without each of the inputs `kept` (K,)."""
         inverse = torch.linalg.inv(self._among(kept))
         fitted = inverse @ self.covariance[kept] @ weight.double().T
@@ -69,68 +70,68 @@ def prune_state_channels(model: BandUNet, state_channels: int, noisy: Tensor) ->
     """Keep so many state channels of each block, in place; noisy (B, T) is what they are fitted on.
 
     Returns the error of what each block's recurrence says in dB of its variance. As many run
-    forwards, and backwards, as did by share. Raises CheckpointError where that cannot be.
+    forwards, and backwards, as did by share. Raises TrainingError where that cannot be.
     """
     had = model.config.state_channels
     halves = [half for half in (model.recurrences[0].forwards,) if half]
     halves += [had - sum(halves)] if had > sum(halves) else []
-    left = [half * state_channels // had for half in halves]
-    if not 0 < state_channels < had or sum(left) != state_channels:
-        raise checkpoint.CheckpointError(
-            f"{state_channels} state channels cannot be kept of {had}."
-        )
+    targets = [half * state_channels // had for half in halves]
+    if not 0 < state_channels < had or sum(targets) != state_channels:
+        raise TrainingError(f"{state_channels} state channels cannot be kept of {had}.")
     errors = []
     for recurrence in model.recurrences:
-        (heard,) = _listen(model, [recurrence.out], noisy)
+        (inputs,) = _moments(model, [recurrence.out], noisy)
         norm = recurrence.out.norm
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        said = recurrence.out.weight * scale[:, None]
-        kept = _kept([(heard, said)], halves, left)
-        errors.append(heard.error(said, kept))
-        _refit(recurrence.out, heard, kept)
+        output = recurrence.out.weight * scale[:, None]
+        kept = _kept([(inputs, output)], halves, targets)
+        errors.append(inputs.error(output, kept))
+        _refit(recurrence.out, inputs, kept)
         _keep_outputs(recurrence.gate, kept)
         _keep_outputs(recurrence.candidate, kept)
-        recurrence.forwards = left[0]
+        recurrence.forwards = targets[0]
     model.config = replace(model.config, state_channels=state_channels)
     return errors
 
 
 def prune_channels(model: BandUNet, channels: int, noisy: Tensor) -> list[float]:
-    """Leave so many channels in the bottleneck, in place; noisy (B, T) is what they are fitted on.
+    """Keep so many channels of the bottleneck, in place; they are fitted on noisy (B, T).
 
     Returns the error of what each block's recurrence, and then each one's mixer, makes of the
-    channels, in dB, its outputs counting alike. Raises CheckpointError where that cannot be.
+    channels, in dB, its outputs counting alike. Raises TrainingError where that cannot be.
     """
     had = model.config.bottleneck_channels
     if not 0 < channels < had:
-        raise checkpoint.CheckpointError(f"{channels} channels cannot be left of {had}.")
-    readers = [(recurrence.gate, recurrence.candidate) for recurrence in model.recurrences]
-    readers += [(mixer.gate, mixer.value) for mixer in model.mixers]
-    leavers = [model.widen, model.decode_high]
-    heard = _listen(model, [gate for gate, _ in readers] + leavers, noisy)
-    ears = []
-    for each, layers in zip(heard, readers, strict=False):
+        raise TrainingError(f"{channels} channels cannot be kept of {had}.")
+    blocks = [(recurrence.gate, recurrence.candidate) for recurrence in model.recurrences]
+    blocks += [(mixer.gate, mixer.value) for mixer in model.mixers]
+    decoders = [model.widen, model.decode_high]
+    moments = _moments(model, [gate for gate, _ in blocks] + decoders, noisy)
+    readers = []
+    for each, layers in zip(moments, blocks, strict=False):
         weight = torch.cat([layer.weight for layer in layers])
         deviation = each.variances(weight).clamp(min=1e-12).float().sqrt()
-        ears.append((each, weight / deviation[:, None]))
-    kept = _kept(ears, [had], [channels])
-    errors = [each.error(weight, kept) for each, weight in ears]
-    _narrow(model, heard, kept)
+        readers.append((each, weight / deviation[:, None]))
+    kept = _kept(readers, [had], [channels])
+    errors = [each.error(weight, kept) for each, weight in readers]
+    _narrow(model, moments, kept)
     model.config = replace(model.config, bottleneck_channels=channels)
     return errors
 
 
-def _narrow(model: BandUNet, heard: list[Heard], kept: Tensor) -> None:
-    """Leave the bottleneck the channels `kept`; heard by recurrences, mixers and the decoders."""
-    *blocks, wide, high = heard
-    for recurrence, ears in zip(model.recurrences, blocks, strict=False):
-        _refit(recurrence.gate, ears, kept)
-        lost = _refit(recurrence.candidate, ears, kept)  # has no bias: the states hold it for good
+def _narrow(model: BandUNet, moments: list[InputMoments], kept: Tensor) -> None:
+    """Keep the channels `kept` of the bottleneck; inputs of recurrences, mixers and decoders."""
+    *blocks, wide, high = moments
+    for recurrence, inputs in zip(model.recurrences, blocks, strict=False):
+        _refit(recurrence.gate, inputs, kept)
+        lost = _refit(
+            recurrence.candidate, inputs, kept
+        )  # has no bias: the states hold it for good
         recurrence.out.norm.running_mean -= recurrence.out.weight @ lost
         _keep_outputs(recurrence.out, kept)
-    for mixer, ears in zip(model.mixers, blocks[len(model.recurrences) :], strict=True):
+    for mixer, inputs in zip(model.mixers, blocks[len(model.recurrences) :], strict=True):
         for layer in (mixer.gate, mixer.value):
-            _refit(layer, ears, kept)
+            _refit(layer, inputs, kept)
             _keep_outputs(layer, kept)
     c = model.config
     each = c.bottleneck_channels * torch.arange(c.high_positions)[:, None]
@@ -144,8 +145,8 @@ def _narrow(model: BandUNet, heard: list[Heard], kept: Tensor) -> None:
     model.position = _parameter(model.position[..., kept])
 
 
-def _listen(model: BandUNet, layers: list[nn.Module], noisy: Tensor) -> list[Heard]:
-    """What each of the layers hears while the model enhances recordings (B, T)."""
+def _moments(model: BandUNet, layers: list[nn.Module], noisy: Tensor) -> list[InputMoments]:
+    """Moments of each layer's inputs while the model enhances recordings (B, T)."""
     products = [torch.zeros((), dtype=torch.double) for _ in layers]
 
     def hook(index: int):
@@ -162,28 +163,30 @@ def _listen(model: BandUNet, layers: list[nn.Module], noisy: Tensor) -> list[Hea
     for each in hooks:
         each.remove()
     moments = [product / product[0, 0] for product in products]
-    return [Heard(m[0, 1:], m[1:, 1:] - m[:1, 1:].T @ m[:1, 1:]) for m in moments]
+    return [InputMoments(m[0, 1:], m[1:, 1:] - m[:1, 1:].T @ m[:1, 1:]) for m in moments]
 
 
-def _kept(ears: list[tuple[Heard, Tensor]], ways: list[int], left: list[int]) -> Tensor:
-    """Indices of the inputs that stay: so many `left` of each of the `ways` that they go.
+def _kept(
+    readers: list[tuple[InputMoments, Tensor]], directions: list[int], targets: list[int]
+) -> Tensor:
+    """Indices of the inputs to keep: `targets` of the `directions`, each a number of inputs.
 
-    `ears` are those who hear them, each with the weight (O, D) of what it makes of them.
+    `readers` are the layers that take them in: the moments of their inputs, and weights (O, D).
     """
-    way = torch.arange(len(ways)).repeat_interleave(torch.tensor(ways))
-    kept, counts = torch.arange(len(way)), list(ways)
-    while counts != left:
-        missed = sum(heard.missed(weight, kept) for heard, weight in ears)
-        enough = torch.tensor([counts[w] <= left[w] for w in way[kept]])
-        worst = int(missed.masked_fill(enough, torch.inf).argmin())
-        counts[way[kept[worst]]] -= 1
+    direction = torch.arange(len(directions)).repeat_interleave(torch.tensor(directions))
+    kept, counts = torch.arange(len(direction)), list(directions)
+    while counts != targets:
+        saliency = sum(inputs.saliency(weight, kept) for inputs, weight in readers)
+        enough = torch.tensor([counts[d] <= targets[d] for d in direction[kept]])
+        worst = int(saliency.masked_fill(enough, torch.inf).argmin())
+        counts[direction[kept[worst]]] -= 1
         kept = torch.cat((kept[:worst], kept[worst + 1 :]))
     return kept
 
 
-def _refit(layer: nn.Linear | ConvNorm, heard: Heard, kept: Tensor) -> Tensor:
-    """Leave a layer the inputs `kept`; returns the constant (O,) that its output has now lost."""
-    weight, constant = heard.fit(layer.weight, kept)
+def _refit(layer: nn.Linear | ConvNorm, inputs: InputMoments, kept: Tensor) -> Tensor:
+    """Keep the inputs `kept` of a layer; returns the constant (O,) that its output has lost."""
+    weight, constant = inputs.fit(layer.weight, kept)
     layer.weight = _parameter(weight)
     if isinstance(layer, ConvNorm):
         layer.norm.running_mean -= constant
@@ -195,7 +198,7 @@ def _refit(layer: nn.Linear | ConvNorm, heard: Heard, kept: Tensor) -> Tensor:
 
 
 def _keep_outputs(layer: nn.Linear | ConvNorm, kept: Tensor) -> None:
-    """Leave a layer the outputs `kept`."""
+    """Keep the outputs `kept` of a layer."""
     layer.weight = _parameter(layer.weight[kept])
     if isinstance(layer, ConvNorm):
         norm = layer.norm
@@ -209,8 +212,8 @@ def _parameter(values: Tensor) -> nn.Parameter:
     return nn.Parameter(values.clone(), requires_grad=False)
 
 
-def mixtures(sources: Sources, store: Store) -> Tensor:
-    """Noisy recordings (B, T) as training hears them, all of one level."""
+def mixtures(sources: Sources, store: AudioCache) -> Tensor:
+    """Noisy recordings (B, T) as in training, all at one level."""
     first = 8 * 10**6  # none that a run with this seed has heard
     rows = (range(first + n * BATCH, first + (n + 1) * BATCH) for n in range(BATCHES))
     batches = batching.batches(sources, RECIPES["band"].mixture, store, SEED, rows)
@@ -226,18 +229,18 @@ def main(argv: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.weights.prune", description=__doc__)
     parser.add_argument("checkpoint", type=path, metavar="FOLDER", help="of the model")
-    parser.add_argument("--state-channels", type=int, metavar="N", help="to be left in each block")
-    parser.add_argument("--channels", type=int, metavar="N", help="to be left in the bottleneck")
+    parser.add_argument("--state-channels", type=int, metavar="N", help="to keep in each block")
+    parser.add_argument("--channels", type=int, metavar="N", help="to keep in the bottleneck")
     add_sources(parser)
     parser.add_argument("--out", type=path, required=True, metavar="DIR")
     options = parser.parse_args(argv)
     if options.state_channels is None and options.channels is None:
-        parser.error("what is to be left? Give --state-channels, --channels or both.")
+        parser.error("give --state-channels, --channels or both")
     model = checkpoint.load(options.checkpoint, "cpu")
     if not isinstance(model, BandUNet):
-        raise checkpoint.CheckpointError(f"{options.checkpoint} is no BandUNet: give one.")
+        raise TrainingError(f"{options.checkpoint} is no BandUNet: give one.")
     sources, _ = find_sources(options.clean, options.noise, options.rir)
-    store = Store(options.out.parent / "cache")
+    store = AudioCache(options.out.parent / "cache")
     noisy = mixtures(sources, store)
     store.report()
     if options.state_channels is not None:

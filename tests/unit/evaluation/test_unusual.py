@@ -13,8 +13,8 @@ from denoiser import audio
 from denoiser.models.band import BandUNet
 from evaluation import unusual
 from training.data import augment, batching, singing
-from training.data.cache import SAMPLE_RATE, Store
-from training.data.mixture import draw
+from training.data.cache import SAMPLE_RATE, AudioCache
+from training.data.mixture import sample
 from training.data.sources import find_sources
 from training.losses import band, distillation
 from training.recipes import MixtureConfig
@@ -49,7 +49,7 @@ def sources(corpus):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return Store(tmp_path_factory.mktemp("store") / "cache")
+    return AudioCache(tmp_path_factory.mktemp("store") / "cache")
 
 
 def sound(mixture, store, config):
@@ -63,7 +63,7 @@ def level_db(wave):
 def test_without_notes_guests_and_mutes_mixtures_are_those_of_before(sources):
     old, new = MixtureConfig(), MixtureConfig(held=1, guest=1, muted=1)
     for index in range(200):
-        before, after = (draw(sources, config, 1, index) for config in (old, new))
+        before, after = (sample(sources, config, 1, index) for config in (old, new))
         assert before.ordinary
         assert not after.ordinary
         quieter_db = after.guest.quieter_db if after.guest else 0.0
@@ -74,7 +74,7 @@ def test_without_notes_guests_and_mutes_mixtures_are_those_of_before(sources):
 def test_a_guest_is_as_much_quieter_as_drawn_and_the_snr_is_the_guests(sources, store):
     config = replace(PLAIN, guest=1, level_dbfs=(-20.0, -20.0))
     for index in range(6):
-        mixture = draw(sources, config, 3, index)
+        mixture = sample(sources, config, 3, index)
         noisy, clean, _, lift = sound(mixture, store, config)
         guest, start = mixture.guest, round(mixture.guest.begins * 128) * 768
         assert 6 <= guest.quieter_db <= 35
@@ -92,7 +92,7 @@ def test_a_guest_is_as_much_quieter_as_drawn_and_the_snr_is_the_guests(sources, 
 def test_a_muted_stretch_is_turned_down_in_noisy_and_clean_half_of_them_to_nothing(sources, store):
     config, gains = replace(PLAIN, muted=1), []
     for index in range(40):
-        mixture = draw(sources, config, 4, index)
+        mixture = sample(sources, config, 4, index)
         muted = mixture.muted
         gains.append(muted.gain)
         whole = sound(replace(mixture, muted=None), store, config)
@@ -146,7 +146,7 @@ def test_tones_follow_one_another_and_waver_as_drawn():
 def test_held_vowels_sound_through_the_segment(sources, store):
     config = replace(PLAIN, held=1)
     for index in range(6):
-        mixture = draw(sources, config, 5, index)
+        mixture = sample(sources, config, 5, index)
         clean = sound(mixture, store, config)[1]
         begins = math.ceil(mixture.note.begins * 128)
         assert augment.active_frames(clean)[1][0, begins + 4 : -4].float().mean() > 0.95
@@ -181,7 +181,7 @@ def test_a_teacher_says_nothing_of_what_it_lost(sources, store):
 
     taught = partial(distillation.targets, Half(TOY.model))
     arguments = (sources, config, store, 6, [range(12)])
-    mixtures = [draw(sources, config, 6, index) for index in range(12)]
+    mixtures = [sample(sources, config, 6, index) for index in range(12)]
     noisy, target, *_ = next(batching.batches(*arguments, taught))
     clean = next(batching.batches(*arguments))[1]
     assert 2 <= sum(mixture.ordinary for mixture in mixtures) <= 10

@@ -11,11 +11,11 @@ from denoiser import audio, denoise
 from denoiser.models import classic
 from denoiser.models.classic import ClassicUNet, ClassicUNetConfig
 from training.data import batching
-from training.data.cache import Store
-from training.data.mixture import draw
+from training.data.cache import AudioCache
+from training.data.mixture import MixtureConfig, sample
 from training.data.sources import Sources
 from training.losses.classic import intersection_over_union
-from training.recipes import RECIPES, MixtureConfig
+from training.recipes import RECIPES
 from training.trainer import Trainer
 
 HOP = 255
@@ -132,8 +132,10 @@ def test_trimming_cuts_the_silent_ends_off(tmp_path):
     (tmp_path / "clean").mkdir()
     audio.write(tmp_path / "clean" / "tone.wav", wave[None], 48000)
     sources = Sources([tmp_path / "clean" / "tone.wav"], [], [])
-    mixture = replace(draw(replace(sources, noise=sources.clean), MixtureConfig(), 0, 0), noises=())
+    mixture = replace(
+        sample(replace(sources, noise=sources.clean), MixtureConfig(), 0, 0), noises=()
+    )
     assert mixture.speech
-    store, config = Store(tmp_path / "cache"), MixtureConfig(segment=3 * 48000, trim=True)
+    store, config = AudioCache(tmp_path / "cache"), MixtureConfig(segment=3 * 48000, trim=True)
     heard = np.flatnonzero(batching.load([mixture], store, config).speech[0])
     assert abs(np.ptp(heard) - 48000) < 0.1 * 48000

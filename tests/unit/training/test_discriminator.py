@@ -1,8 +1,8 @@
-"""The critic hears what is dull, and says in which direction it would be less so."""
+"""The discriminator hears what is dull, and says in which direction it would be less so."""
 
 import torch
 
-from training.losses.discriminator import Critic, adversarial
+from training.losses.discriminator import Discriminator, adversarial
 
 
 def spectra(items: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
@@ -13,34 +13,34 @@ def spectra(items: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
     return dull, clean
 
 
-def trained_critic(steps: int = 60) -> Critic:
+def trained_discriminator(steps: int = 60) -> Discriminator:
     torch.manual_seed(0)
-    critic = Critic()
-    optimiser = torch.optim.Adam(critic.parameters(), 2e-3)
+    discriminator = Discriminator()
+    optimiser = torch.optim.Adam(discriminator.parameters(), 2e-3)
     for _ in range(steps):
         optimiser.zero_grad()
-        adversarial(critic, *spectra())[1].backward()
+        adversarial(discriminator, *spectra())[1].backward()
         optimiser.step()
-    return critic
+    return discriminator
 
 
 def test_the_critic_tells_dull_from_clean_and_pulls_towards_clean():
-    critic = trained_critic()
+    discriminator = trained_discriminator()
     dull, clean = spectra()
-    model_loss, critic_loss = adversarial(critic, dull, clean)
-    assert critic_loss < 0.1  # 0.5 by chance
-    assert adversarial(critic, clean, clean)[0] < 0.1 * model_loss
+    model_loss, discriminator_loss = adversarial(discriminator, dull, clean)
+    assert discriminator_loss < 0.1  # 0.5 by chance
+    assert adversarial(discriminator, clean, clean)[0] < 0.1 * model_loss
     dull.requires_grad_()
-    (slope,) = torch.autograd.grad(adversarial(critic, dull, clean)[0], dull)
+    (slope,) = torch.autograd.grad(adversarial(discriminator, dull, clean)[0], dull)
     assert (slope * (clean - dull.detach())).sum() < 0
 
 
 def test_silence_has_no_voice_to_judge():
-    critic = Critic()
+    discriminator = Discriminator()
     dull, clean = spectra()
     clean[1:] = 0
-    with_silence = adversarial(critic, dull, clean)
-    alone = adversarial(critic, dull[:1], clean[:1])
+    with_silence = adversarial(discriminator, dull, clean)
+    alone = adversarial(discriminator, dull[:1], clean[:1])
     torch.testing.assert_close(with_silence, alone)
-    nothing = adversarial(critic, dull[1:], clean[1:])
+    nothing = adversarial(discriminator, dull[1:], clean[1:])
     assert [loss.item() for loss in nothing] == [0, 0]

@@ -12,6 +12,7 @@ from denoiser import audio
 from training import options, train
 from training.data import lists
 from training.data.sources import audio_files
+from training.errors import TrainingError
 from training.prepare import make_pairs, select_speech
 from training.weights import prune
 
@@ -120,7 +121,7 @@ def test_an_empty_option_is_not_the_working_folder(capsys, option):
      ("gone.wav", "There is no file or folder gone.wav: check its name.")],
 )  # fmt: skip
 def test_no_path_is_a_sentence(folder, sentence):
-    with pytest.raises(audio.AudioError) as refusal:
+    with pytest.raises(TrainingError) as refusal:
         audio_files([folder])
     assert str(refusal.value) == sentence
 

@@ -29,7 +29,7 @@ def test_it_follows_the_reference_implementation():
     ours, reference = [], []
     for path in sorted((SAMPLES / "clean").glob("*.flac")):
         clean = read(path)
-        for other in (f"noisy/{path.name}", f"denoised/{path.stem}_denoised.wav"):
+        for other in (f"noisy/{path.name}", f"denoised/{path.stem}_denoised.flac"):
             wave = read(SAMPLES / other)
             ours.append(float(pesq.disturbance(power(wave), power(clean))))
             score = metrics.pesq(

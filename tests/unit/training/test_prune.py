@@ -11,6 +11,7 @@ from toy import TOY
 
 from denoiser import checkpoint
 from denoiser.models.band import BandUNet
+from training.errors import TrainingError
 from training.weights import prune
 
 
@@ -105,16 +106,14 @@ def test_a_channel_that_is_there_twice_can_be_spared():
 @pytest.mark.parametrize("state_channels", [0, 16, 7])
 def test_a_number_that_cannot_be_left_is_refused(state_channels):
     net, noisy = model(False), 0.1 * torch.randn(1, 8 * 768)
-    with pytest.raises(
-        checkpoint.CheckpointError, match=f"{state_channels} state channels cannot be kept"
-    ):
+    with pytest.raises(TrainingError, match=f"{state_channels} state channels cannot be kept"):
         prune.prune_state_channels(net, state_channels, noisy)
 
 
 @pytest.mark.parametrize("channels", [0, 16])
 def test_a_number_of_channels_that_cannot_be_left_is_refused(channels):
     net, noisy = model(False), 0.1 * torch.randn(1, 8 * 768)
-    with pytest.raises(checkpoint.CheckpointError, match=f"{channels} channels cannot be left"):
+    with pytest.raises(TrainingError, match=f"{channels} channels cannot be kept"):
         prune.prune_channels(net, channels, noisy)
 
 
@@ -136,4 +135,4 @@ def test_the_command_writes_a_model_that_loads(tmp_path, capsys):
     assert capsys.readouterr().err == "20 state channels cannot be kept of 16.\n"
     with pytest.raises(SystemExit):
         prune.main(arguments)
-    assert "Give --state-channels, --channels or both." in capsys.readouterr().err
+    assert "give --state-channels, --channels or both" in capsys.readouterr().err

@@ -10,14 +10,25 @@ import torch
 from toy import CPU, TOY, batch, weights
 
 from denoiser.models.band import BandUNet
+from training.errors import TrainingError
 from training.losses import band
 from training.optim.muon import Muon
 from training.trainer import Trainer, precision
 
 
+@pytest.mark.parametrize("changes", [{"sample_rate": 16000}, {"hop_length": 512}])
+def test_a_model_that_the_mixtures_do_not_fit_is_refused(changes):
+    with pytest.raises(TrainingError, match="Mixtures are made at 48000 Hz"):
+        Trainer(replace(TOY, model=replace(TOY.model, **changes)), CPU)
+
+
 def test_another_models_weights_are_adopted_where_they_fit():
     small, other = Trainer(TOY, CPU), BandUNet(replace(TOY.model, high_bands=80))
-    assert small.adopt(other) == ["encode_high.weight", "decode_high.weight", "decode_high.bias"]
+    assert small.warm_start(other) == [
+        "encode_high.weight",
+        "decode_high.weight",
+        "decode_high.bias",
+    ]
     for model in (small.model, small.average):
         assert torch.equal(model.encode.weight, other.encode.weight)
 
@@ -26,7 +37,7 @@ def test_another_models_weights_are_adopted_where_they_fit():
 def test_a_causal_model_begins_from_one_that_hears_ahead(state_channels):
     causal = replace(TOY.model, causal=True, state_channels=state_channels)
     live, other = Trainer(replace(TOY, model=causal), CPU), BandUNet(TOY.model)
-    assert live.adopt(other) == []
+    assert live.warm_start(other) == []
     assert torch.equal(live.model.recurrences[0].gate.weight[:16], other.recurrences[0].gate.weight)
 
 
@@ -36,7 +47,7 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does(causal):
     first = Trainer(replace(TOY, model=small), CPU)
     for _ in range(20):
         first.learn(*batch(), 1.0)
-    first.settle()
+    first.sync_buffers()
     larger = {
         "channels": 24,
         "bottleneck_channels": 28,
@@ -44,7 +55,7 @@ def test_a_wider_and_deeper_model_begins_by_doing_what_the_other_does(causal):
         "state_channels": 24,
     }
     wide = Trainer(replace(TOY, model=replace(small, **larger)), CPU)
-    new = wide.adopt(first.average)
+    new = wide.warm_start(first.average)
     assert {name.split(".")[1] for name in new} == {"1"}  # the second block
     noisy = batch()[0]
     difference = wide.average(noisy) - first.average(noisy)
@@ -74,22 +85,22 @@ def test_one_batch_is_overfitted():
 
 
 def test_the_model_and_its_critic_each_follow_their_own_loss():
-    """The model's step is that of its loss alone, the critic's that of its verdict alone."""
+    """The model's step is that of its loss alone, the discriminator's that of its verdict alone."""
     recipe = replace(TOY, adversarial=0.5)
     trainer, other = Trainer(recipe, CPU), Trainer(recipe, CPU)
     trainer.learn(*batch(), 1.0)
     with precision(CPU):
-        losses = other.objective(other.model, *batch(), other.critic)
-    judged, models = list(other.critic.parameters()), list(other.model.parameters())
+        losses = other.objective(other.model, *batch(), other.discriminator)
+    judged, models = list(other.discriminator.parameters()), list(other.model.parameters())
     both = losses["loss"] + 0.5 * losses["adversarial"]
-    for values, loss in ((judged, losses["critic"]), (models, both)):
+    for values, loss in ((judged, losses["discriminator"]), (models, both)):
         gradients = torch.autograd.grad(loss, values, retain_graph=True)
         for value, gradient in zip(values, gradients, strict=True):
             value.grad = gradient
     other.prepare(1.0)
     other.update()
     torch.testing.assert_close(weights(trainer), weights(other))
-    torch.testing.assert_close(list(trainer.critic.parameters()), judged)
+    torch.testing.assert_close(list(trainer.discriminator.parameters()), judged)
 
 
 def _gradients(rank: int, world: int, folder: str) -> None:

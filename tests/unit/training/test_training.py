@@ -15,11 +15,11 @@ from toy import CPU, TOY, weights
 
 import denoiser
 from denoiser import audio, checkpoint
-from denoiser.checkpoint import CheckpointError
 from denoiser.models.band import BandUNet
 from training import train, validation
 from training.data import batching
 from training.data.sources import find_sources
+from training.errors import TrainingError
 from training.losses import distillation
 from training.recipes import RECIPES
 from training.trainer import Trainer
@@ -115,7 +115,7 @@ def test_a_student_learns_what_its_teacher_makes_of_the_speech(sources, tmp_path
 
 
 def test_a_teacher_that_is_no_band_unet_is_refused(sources, tmp_path):
-    with pytest.raises(CheckpointError, match="classic is no BandUNet"):
+    with pytest.raises(TrainingError, match="classic is no BandUNet"):
         train.train(TOY, sources, tmp_path / "run", minutes=1, teacher=ROOT / "checkpoints/classic")
 
 
@@ -151,27 +151,27 @@ def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path):
 
 
 def test_fixed_pairs_are_heard_again_and_others_never(sources, tmp_path, monkeypatch):
-    heard, draw = [], batching.draw
+    heard, sample = [], batching.sample
 
     def drawn(sources, config, seed, index):
         heard.append((seed, index))
-        return draw(sources, config, seed, index)
+        return sample(sources, config, seed, index)
 
-    monkeypatch.setattr(batching, "draw", drawn)
+    monkeypatch.setattr(batching, "sample", drawn)
     train.train(TOY, sources, tmp_path / "run", minutes=60, steps=4, pairs=6, device=CPU)
     trained = [index for seed, index in heard if seed == TOY.seed]
     assert trained == [n % 6 for n in range(16)]
 
 
 def test_another_seed_hears_other_mixtures_and_keeps_to_them(corpus, tmp_path, monkeypatch):
-    heard, draw = {}, batching.draw
+    heard, sample = {}, batching.sample
 
     def drawn(sources, config, seed, index):
-        mixture = draw(sources, config, seed, index)
+        mixture = sample(sources, config, seed, index)
         heard.setdefault(seed, set()).add(mixture.level_dbfs)
         return mixture
 
-    monkeypatch.setattr(batching, "draw", drawn)
+    monkeypatch.setattr(batching, "sample", drawn)
     monkeypatch.setitem(train.RECIPES, "band", TOY)
     folders = ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise")]
     first, second = ([*folders, "--out", str(tmp_path / name)] for name in ("first", "second"))
@@ -187,13 +187,13 @@ def test_a_run_is_not_overwritten_nor_resumed_as_another_model(sources, tmp_path
     settings = {"minutes": 60, "decay": 0, "steps": 1}
     train.train(TOY, sources, tmp_path / "run", **settings)
     before = (tmp_path / "run/state.safetensors").read_bytes()
-    with pytest.raises(CheckpointError, match="holds a run: give --resume"):
+    with pytest.raises(TrainingError, match="holds a run: give --resume"):
         train.train(TOY, sources, tmp_path / "run", **settings)
     other = replace(TOY, model=replace(TOY.model, causal=True))
-    with pytest.raises(CheckpointError, match="is of another model"):
+    with pytest.raises(TrainingError, match="is of another model"):
         train.train(other, sources, tmp_path / "run", resume=True, **settings)
     (tmp_path / "run/state.safetensors").write_bytes(before[:1000])
-    with pytest.raises(CheckpointError, match="state.safetensors cannot be read"):
+    with pytest.raises(TrainingError, match="state.safetensors cannot be read"):
         train.train(TOY, sources, tmp_path / "run", resume=True, **settings)
 
 
@@ -201,16 +201,16 @@ def test_a_run_that_had_its_steps_or_belongs_to_another_recipe_is_not_touched(so
     settings = {"minutes": 60, "decay": 0, "resume": True}
     train.train(TOY, sources, tmp_path, steps=2, minutes=60)
     before = (tmp_path / "state.safetensors").read_bytes()
-    with pytest.raises(CheckpointError, match="had 0 minutes, 2 steps: ask for more"):
+    with pytest.raises(TrainingError, match="had 0 minutes, 2 steps: ask for more"):
         train.train(TOY, sources, tmp_path, steps=2, **settings)
-    with pytest.raises(CheckpointError, match="a recipe without a critic"):
+    with pytest.raises(TrainingError, match="a recipe without a discriminator"):
         train.train(replace(TOY, adversarial=0.1), sources, tmp_path, steps=3, **settings)
     assert (tmp_path / "state.safetensors").read_bytes() == before
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_saves_nothing(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "learn", lambda *_: {"loss": torch.tensor(float("nan"))})
-    with pytest.raises(CheckpointError, match="The loss is no number"):
+    with pytest.raises(TrainingError, match="The loss is no number"):
         train.train(TOY, sources, tmp_path / "run", minutes=0.001)
     assert list((tmp_path / "run").iterdir()) == []
 
@@ -226,9 +226,9 @@ def test_settings_out_of_range_are_refused(option, value, capsys):
 
 def test_a_run_that_cannot_begin_says_why_before_it_learns(sources, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match="file cannot hold a run: file exists"):
+    with pytest.raises(TrainingError, match="file cannot hold a run: file exists"):
         train.train(TOY, sources, tmp_path / "file", minutes=60, steps=1)
-    with pytest.raises(CheckpointError, match="omit --init"):
+    with pytest.raises(TrainingError, match="omit --init"):
         train.train(TOY, sources, tmp_path / "run", minutes=60, resume=True, init=tmp_path)
 
 
