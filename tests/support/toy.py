@@ -3,7 +3,8 @@
 import torch
 
 from denoiser.models.band import BandUNetConfig
-from training.recipes import MixtureConfig, Recipe
+from training.data.mixture import MixtureConfig
+from training.recipes import Recipe
 from training.trainer import Trainer
 
 CPU = torch.device("cpu")

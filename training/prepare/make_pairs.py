@@ -15,11 +15,10 @@ import numpy as np
 from denoiser import audio, console
 from training.data import augment, batching
 from training.data.cache import SAMPLE_RATE, AudioCache
-from training.data.mixture import sample
+from training.data.mixture import MixtureConfig, sample
 from training.data.sources import Sources, find_sources
 from training.errors import TrainingError
 from training.options import add_sources, path
-from training.recipes import MixtureConfig
 
 SNRS_DB = (-5, 0, 5, 10, 15)
 SPOKEN = 0.5  # least share of a pair in which somebody speaks

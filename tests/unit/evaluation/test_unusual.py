@@ -14,10 +14,9 @@ from denoiser.models.band import BandUNet
 from evaluation import unusual
 from training.data import augment, batching, singing
 from training.data.cache import SAMPLE_RATE, AudioCache
-from training.data.mixture import sample
+from training.data.mixture import MixtureConfig, sample
 from training.data.sources import find_sources
 from training.losses import band, distillation
-from training.recipes import MixtureConfig
 
 PLAIN = MixtureConfig(
     segment=128 * 768, reverberant=0, tilt=0, band_limit=0, clip=0, speech_only=0, noise_only=0,

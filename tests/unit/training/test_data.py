@@ -11,10 +11,9 @@ from denoiser import audio
 from training.data import augment, batching
 from training.data import cache as training_store
 from training.data.cache import AudioCache, Excerpt
-from training.data.mixture import sample
+from training.data.mixture import MixtureConfig, sample
 from training.data.sources import find_sources
 from training.errors import TrainingError
-from training.recipes import MixtureConfig
 
 PLAIN = MixtureConfig(
     segment=64 * 768,
