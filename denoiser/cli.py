@@ -87,7 +87,7 @@ def _add_publish(commands) -> None:
     publish.add_argument(
         "--space",
         metavar="OWNER/NAME",
-        help="publish the files that git tracks here as this Space; others there are removed",
+        help="publish the page of this checkout as this Space; other files there are removed",
     )
     publish.add_argument(
         "--model",

@@ -1,4 +1,4 @@
-"""Folder -> Hugging Face Hub: a checkpoint as a model, this checkout as a Space; one commit each.
+"""Folder -> Hugging Face Hub: a checkpoint as a model, the page as a Space; one commit each.
 
 The Hub takes a commit whole or not at all, so a publication that breaks off leaves nothing but,
 where the name was new, an empty repository.
@@ -18,6 +18,17 @@ from denoiser.hub.download import LOGIN, HubError
 
 ROOT = Path(__file__).parents[2]
 FILES = ("config.json", "model.safetensors", "metrics.json")
+SPACE = (  # what the page needs; nothing else of the checkout goes into a Space
+    "app.py",
+    "requirements.txt",
+    "LICENSE",
+    "checkpoints",
+    "denoiser",
+    "page",
+    "samples/README.md",
+    "samples/clean",
+    "samples/noisy",
+)
 UPLOAD_SECONDS = 600
 
 
@@ -35,21 +46,13 @@ def publish(folder, name: str, *, private=False, revision="main", dry_run=False)
 
 
 def publish_space(name: str, *, model: str | None = None, private=False, dry_run=False) -> str:
-    """The files of this checkout that git tracks, as they are now -> a Space; what was done.
+    """The page of this checkout, with the weights and samples it uses -> a Space; what was done.
 
-    The Space becomes equal to them: a file that is only there is removed. With `model`, a name on
-    the Hub, the page runs its weights: their commit of today, which is fetched when the Space is
-    built.
+    The Space becomes equal to `space_files`: a file that is only there is removed. With `model`, a
+    name on the Hub, the page runs its weights: their commit of today, which is fetched when the
+    Space is built.
     """
-    try:
-        listed = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.split("\0")
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise HubError(f"{ROOT} is no git checkout: a Space is made from one.") from error
-    # Which files are large is noted in the Space's own .gitattributes: it stays
-    paths = [path for path in listed if path != ".gitattributes" and (ROOT / path).is_file()]
-    files, variables = {path: (ROOT / path).read_bytes() for path in paths}, {}
+    files, variables = space_files(), {}
     if model:
         folder, _ = download.fetch(model)
         if not download.COMMIT.fullmatch(folder.name):
@@ -60,6 +63,23 @@ def publish_space(name: str, *, model: str | None = None, private=False, dry_run
         variables["DENOISER_MODEL"] = f"{served}@{commit}"
     options = {"private": private, "revision": "main", "dry_run": dry_run}
     return _publish(name, files, "space", variables, **options)
+
+
+def space_files() -> dict[str, bytes]:
+    """Path -> content: what git tracks under SPACE, as it is now, and the README of a Space."""
+    try:
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--", *SPACE],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\0")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise HubError(f"{ROOT} is no git checkout: a Space is made from one.") from error
+    files = {path: (ROOT / path).read_bytes() for path in listed if (ROOT / path).is_file()}
+    front_matter, readme = files.pop("page/space.yaml"), (ROOT / "README.md").read_bytes()
+    return files | {"README.md": b"---\n" + front_matter + b"---\n\n" + readme}
 
 
 def _naming(readme: str, model: str, commit: str) -> str:

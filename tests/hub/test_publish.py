@@ -1,6 +1,8 @@
 """Weights and pages to the Hub: the real client against a Hub on the loopback address."""
 
+import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -132,16 +134,44 @@ def test_what_cannot_be_loaded_is_not_published(server, tmp_path):
     assert server.requests == []
 
 
-def test_the_space_becomes_the_tracked_files(server):
+def test_the_space_becomes_the_page_and_nothing_else(server):
     space = server.repos[("spaces", NAME)] = Repo(NAME)
     space.commit({".gitattributes": b"theirs", "old.py": b"gone"})
     publish.publish_space(NAME)
     _, files = space.files("main")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
-    assert set(files) == set(tracked.split())
-    assert files[".gitattributes"] == b"theirs"
+    assert files.pop(".gitattributes") == b"theirs"
+    assert files == publish.space_files()
     assert files["app.py"] == (ROOT / "app.py").read_bytes()
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
+    assert set(files) <= set(tracked.split())
+    assert {path.split("/")[0] for path in files} == {
+        *("app.py", "checkpoints", "denoiser", "page", "samples"),
+        *("README.md", "LICENSE", "requirements.txt"),
+    }
+    assert sum(map(len, files.values())) < 10_000_000
     assert "nothing has changed" in publish.publish_space(NAME)
+
+
+def test_the_page_is_built_from_the_files_of_a_space_alone(tmp_path):
+    for path, content in publish.space_files().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    program = (
+        "import denoiser\n"
+        "from page import layout, links, registry\n"
+        "page = layout.build(*registry.start(None, 'cpu'), None)\n"
+        "pairs = [(links.SAMPLES / kind / 'rain.flac').exists() for kind in ('noisy', 'clean')]\n"
+        "print(denoiser.__file__, all(pairs), len(page.fns) > 3)"
+    )
+    environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "DENOISER_MODEL": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(tmp_path / "denoiser/__init__.py"), "True", "True"]
 
 
 def test_a_space_runs_the_weights_on_the_hub_that_it_was_given(server, repo):
@@ -154,7 +184,8 @@ def test_a_space_runs_the_weights_on_the_hub_that_it_was_given(server, repo):
     assert about.data.models == [NAME]
     wanted = f"{NAME} config.json,model.safetensors,README.md {commit}"
     assert about.data.preload_from_hub == [wanted]
-    assert about.data.sdk_version == SpaceCard.load(ROOT / "README.md").data.sdk_version
+    plain = SpaceCard(publish.space_files()["README.md"].decode())
+    assert about.data.sdk_version == plain.data.sdk_version
     assert files["README.md"].endswith((ROOT / "README.md").read_bytes()[-2000:])
     assert space.variables == {"DENOISER_MODEL": f"{NAME}@{commit}"}
     for model, sentence in (("me/none", "no model on the Hub"), ("tests", "give owner/name")):

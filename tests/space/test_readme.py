@@ -53,8 +53,9 @@ def test_the_size_named_first_is_that_of_the_weights():
     assert f"UNet (48 kHz, {count:,} parameters, {weights.stat().st_size / 1e6:.1f} MB)" in README
 
 
-def test_the_space_installs_the_gradio_that_the_readme_names():
-    version = re.search(r"^sdk_version: (\S+)$", README, re.MULTILINE).group(1)
+def test_the_space_installs_the_gradio_that_its_front_matter_names():
+    about = (ROOT / "page/space.yaml").read_text(encoding="utf-8")
+    version = re.search(r"^sdk_version: (\S+)$", about, re.MULTILINE).group(1)
     assert f"gradio=={version}" in (ROOT / "requirements.txt").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The repository is a Space: its front matter, and the page under a Space's environment."""
+"""The page as a Space: its front matter, and its files alone in a Space's environment."""
 
 import os
 import re
@@ -19,6 +19,7 @@ from huggingface_hub import SpaceCard
 
 import app
 from denoiser import checkpoint, offline
+from denoiser.hub import publish
 from denoiser.models.band import BandUNet, BandUNetConfig
 from page import layout, registry, run
 
@@ -27,7 +28,7 @@ COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 
 
 def test_the_front_matter_is_what_a_space_reads():
-    about = SpaceCard((ROOT / "README.md").read_text(encoding="utf-8")).data.to_dict()
+    about = SpaceCard(publish.space_files()["README.md"].decode()).data.to_dict()
     assert set(about) == {
         *("title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version"),
         *("app_file", "short_description", "license", "tags"),
@@ -79,8 +80,18 @@ def started(imports) -> float:
     return time.monotonic()
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with what is published as a Space, and nothing else."""
+    folder = tmp_path_factory.mktemp("files")
+    for path, content in publish.space_files().items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
 @pytest.fixture
-def url(python, request, folder, tmp_path):
+def url(python, files, request, folder, tmp_path):
     """The page in a process and an environment of its own, with the variables of a Space."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -97,7 +108,7 @@ def url(python, request, folder, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as out:
         page = subprocess.Popen(
-            [python, "app.py"], cwd=ROOT, env=os.environ | space, stdout=out, stderr=out
+            [python, "app.py"], cwd=files, env=os.environ | space, stdout=out, stderr=out
         )
     try:
         end = time.monotonic() + 60
