@@ -8,18 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+StrPath = str | os.PathLike[str]
+
 MOST_BYTES = 255  # of one name: ext4, XFS, Btrfs, APFS; NTFS has 255 units of 2 bytes
 
 
+def beside(path: StrPath) -> Path:
+    """A new name in the folder of `path`, which nobody else writes to."""
+    return Path(path).with_name(f".{uuid.uuid4().hex}.part")
+
+
 @contextmanager
-def replacing(path) -> Iterator[Path]:
+def replacing(path: StrPath) -> Iterator[Path]:
     """A new path in the same folder; what is written there takes the place of `path` at the end.
 
     Whoever reads `path` sees the old file or the whole new one. If the block raises, nothing is
     left of the new one. Two writers of one target do not meet: each has a path of its own.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    temporary = beside(path)
     try:
         yield temporary
         os.replace(temporary, path)

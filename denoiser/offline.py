@@ -10,7 +10,6 @@ one. Every level, length, rate and channel comes back as it was.
 import contextlib
 import copy
 import ctypes
-import itertools
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -21,6 +20,8 @@ import torch
 
 from denoiser import audio, levels
 from denoiser.audio import Notify, tags
+from denoiser.files import StrPath
+from denoiser.models import Model, State
 
 CHUNK_SECONDS = 20.0
 LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
@@ -28,10 +29,12 @@ LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what 
 BEYOND_SPEECH = 10.0  # 46 dB above that level
 
 
-def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0) -> np.ndarray:
+def denoise(
+    model: Model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0
+) -> np.ndarray:
     """Noisy wave (C, T), float32 -> the same shape without the noise.
 
-    strength 1 is the model's estimate, 0 the input bit for bit, between them a mixture of both.
+    strength 1 is the enhanced wave, 0 the input bit for bit, between them a mixture of both.
     Raises ValueError for anything but finite float32 (channels, samples) of at least one sample, at
     4 to 768 kHz.
     """
@@ -52,9 +55,9 @@ def denoise(model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0)
 
 
 def denoise_file(
-    model,
-    source,
-    target,
+    model: Model,
+    source: StrPath,
+    target: StrPath,
     *,
     strength: float = 1.0,
     subtype: str | None = None,
@@ -83,7 +86,13 @@ def denoise_file(
 
 
 def _denoise_wav(
-    model, source, target, strength: float, subtype: str | None, notify: Notify, carried: tags.Tags
+    model: Model,
+    source: StrPath,
+    target: StrPath,
+    strength: float,
+    subtype: str | None,
+    notify: Notify,
+    carried: tags.Tags,
 ) -> Iterator[float]:
     """`denoise_file` for a WAV."""
     about, done = audio.info(source), 0
@@ -121,7 +130,7 @@ def _gain(before: levels.Survey) -> float:
 
 
 def denoise_blocks(
-    model,
+    model: Model,
     blocks: Iterable[np.ndarray],
     sample_rate: int,
     *,
@@ -137,7 +146,8 @@ def denoise_blocks(
     if strength == 0:
         yield from blocks
         return
-    waiting, rate = [], model.config.sample_rate  # noisy samples whose estimate is still to come
+    waiting: list[np.ndarray] = []  # noisy samples that are not enhanced yet
+    rate = model.config.sample_rate
     gain = np.float32(_gain(before))
 
     def remembered() -> Iterator[np.ndarray]:
@@ -145,25 +155,22 @@ def denoise_blocks(
             waiting.append(block)
             yield np.clip(gain * (block - before.offset), -BEYOND_SPEECH, BEYOND_SPEECH)
 
-    estimates = _resampled(remembered(), sample_rate, rate)
-    estimates = _resampled(_enhanced(model, estimates, notify), rate, sample_rate)
-    for estimate in estimates:
-        estimate = estimate / gain
+    levelled = _resampled(remembered(), sample_rate, rate)
+    for wave in _resampled(_enhanced(model, levelled, notify), rate, sample_rate):
         noisy = np.concatenate(waiting, axis=1)
-        count = min(estimate.shape[1], noisy.shape[1])  # resampling twice may add a sample
+        count = min(wave.shape[1], noisy.shape[1])  # resampling twice may add a sample
         waiting[:] = [noisy[:, count:]]
-        noisy, estimate = noisy[:, :count], estimate[:, :count]
-        yield mixed(noisy, estimate, strength)
+        yield mixed(noisy[:, :count], wave[:, :count] / gain, strength)
     rest = sum(block.shape[1] for block in waiting)
     if rest:  # or drop one at the very end
         yield np.zeros((waiting[0].shape[0], rest), np.float32)
 
 
-def mixed(noisy: np.ndarray, estimate: np.ndarray, strength: float) -> np.ndarray:
-    """What strength means: noisy + strength * (estimate - noisy), exact at 0 and 1."""
+def mixed(noisy: np.ndarray, enhanced: np.ndarray, strength: float) -> np.ndarray:
+    """What strength means: noisy + strength * (enhanced - noisy), exact at 0 and 1."""
     if strength in (0, 1):
-        return estimate if strength else noisy
-    return noisy + np.float32(strength) * (estimate - noisy)
+        return enhanced if strength else noisy
+    return noisy + np.float32(strength) * (enhanced - noisy)
 
 
 def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
@@ -178,45 +185,94 @@ def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Ite
         yield resampler.push(before, last=True)
 
 
-def _enhanced(model, waves: Iterable[np.ndarray], notify: Notify) -> Iterator[np.ndarray]:
+def _enhanced(model: Model, waves: Iterable[np.ndarray], notify: Notify) -> Iterator[np.ndarray]:
     """Consecutive waves (C, n) at the model's rate, enhanced in chunks with look-ahead."""
-    hop, rate = model.config.hop_length, model.config.sample_rate
-    samples = (CHUNK_SECONDS * rate, model.lookahead, LEAST_SECONDS * rate)
-    chunk, ahead, least = (round(count / hop) * hop for count in samples)
-    device = next(model.parameters()).device
-    held, states, skip, due, moved = None, None, model.delay, 0, False
-    for wave in itertools.chain(waves, [None]):
-        if wave is None:  # what the model still holds back comes out with silence after it
-            held = torch.nn.functional.pad(held, (0, -held.shape[1] % hop + model.delay))
-        else:
-            due += wave.shape[1]
-            wave = torch.from_numpy(np.ascontiguousarray(wave)).to(device)
-            held = wave if held is None else torch.cat((held, wave), 1)
-        if states is None:
-            states = [model.initial_state(row[None]) for row in held]
-        while held.shape[1] >= chunk + ahead or (wave is None and due):
-            whole = held.shape[1] >= chunk + ahead
-            piece = held[:, : chunk + ahead] if whole else held
+    chunks = _Chunks(model, notify)
+    for wave in waves:
+        yield from chunks.push(wave)
+    yield from chunks.flush()
+
+
+class _Chunks:
+    """A model that enhances one recording in chunks, each with what follows as its look-ahead.
+
+    Every channel has a state of its own. When a GPU has no memory left, chunks get shorter, and in
+    the end a copy of the model goes on on the CPU: the model itself is shared and stays.
+    """
+
+    def __init__(self, model: Model, notify: Notify) -> None:
+        self.model, self.notify, self.moved = model, notify, False
+        self.device = next(model.parameters()).device
+        self.hop, rate = model.config.hop_length, model.config.sample_rate
+        samples = (CHUNK_SECONDS * rate, model.lookahead, LEAST_SECONDS * rate)
+        self.length, self.ahead, self.least = (
+            round(count / self.hop) * self.hop for count in samples
+        )
+        self.held = torch.zeros(0, 0)  # (C, n): what came in and is not enhanced yet
+        self.states: list[State] = []  # one a channel
+        self.skip = model.delay  # samples of the output that belong to nothing
+        self.due = 0  # samples that came in and did not go out
+
+    def push(self, wave: np.ndarray) -> Iterator[np.ndarray]:
+        """Takes in (C, n); gives every chunk that is complete with its look-ahead."""
+        piece = torch.from_numpy(np.ascontiguousarray(wave)).to(self.device)
+        if not self.states:
+            self.held = piece[:, :0]
+            self.states = [self.model.initial_state(row[None]) for row in piece]
+        self.held, self.due = torch.cat((self.held, piece), 1), self.due + piece.shape[1]
+        while self._complete():
+            yield self._next()
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """The rest: silence after it brings out what the model holds back."""
+        padding = -self.held.shape[1] % self.hop + self.model.delay
+        self.held = torch.nn.functional.pad(self.held, (0, padding))
+        while self.due:
+            yield self._next()
+
+    def _complete(self) -> bool:
+        return self.held.shape[1] >= self.length + self.ahead
+
+    def _next(self) -> np.ndarray:
+        """The next chunk, enhanced; without look-ahead where nothing follows."""
+        while True:
+            complete = self._complete()
+            piece = self.held[:, : self.length + self.ahead] if complete else self.held
+            lookahead = self.ahead // self.hop if complete else 0
             try:
-                enhanced, states = _run(model, piece, states, ahead // hop if whole else 0)
+                enhanced, self.states = _run(self.model, piece, self.states, lookahead)
+                break
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
-                if chunk > least:
-                    chunk = max(least, chunk // 2 // hop * hop)
-                elif moved:
+                if not self._shortened() and not self._moved_to_cpu():
                     raise
-                else:
-                    notify("The GPU has too little memory left: the CPU does the rest.")
-                    device, moved = torch.device("cpu"), True
-                    model = copy.deepcopy(model).to(device)  # the original is shared: it stays
-                    held, states = held.to(device), [[x.to(device) for x in s] for s in states]
-                continue
-            enhanced = enhanced[:, skip : skip + due]
-            yield enhanced
-            held, skip, due = held[:, chunk:], 0, due - enhanced.shape[1]
+        enhanced = enhanced[:, self.skip : self.skip + self.due]
+        self.held, self.skip = self.held[:, self.length :], 0
+        self.due -= enhanced.shape[1]
+        return enhanced
+
+    def _shortened(self) -> bool:
+        """Halves the chunks; False where they are as short as they may be."""
+        if self.length <= self.least:
+            return False
+        self.length = max(self.least, self.length // 2 // self.hop * self.hop)
+        return True
+
+    def _moved_to_cpu(self) -> bool:
+        """Goes on on the CPU; False if that is where it is."""
+        if self.moved:
+            return False
+        self.notify("The GPU has too little memory left: the CPU does the rest.")
+        self.moved, self.device = True, torch.device("cpu")
+        self.model = copy.deepcopy(self.model).to(self.device)
+        self.held = self.held.to(self.device)
+        self.states = [tuple(tensor.to(self.device) for tensor in s) for s in self.states]
+        return True
 
 
-def _run(model, chunk: torch.Tensor, states: list, lookahead: int) -> tuple[np.ndarray, list]:
+def _run(
+    model: Model, chunk: torch.Tensor, states: list[State], lookahead: int
+) -> tuple[np.ndarray, list[State]]:
     """One chunk (C, n) through the model, channel by channel, each with a state of its own."""
     with torch.inference_mode():
         outcomes = [
@@ -233,4 +289,4 @@ def return_free_memory() -> None:
 
 def _check_strength(strength: float) -> None:
     if not 0 <= strength <= 1:
-        raise ValueError(f"strength goes from 0 (the input) to 1 (the estimate), got {strength}.")
+        raise ValueError(f"strength goes from 0 (the input) to 1 (fully enhanced), got {strength}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.resample import MOST_CHANNELS, Resampler, check_shape, check_wave
 from denoiser.audio.tags import Tags
 from denoiser.errors import AudioError
+from denoiser.files import beside
 
 # ending -> subtype -> FFmpeg's encoder and the sample format it is fed
 _ENCODERS = {
@@ -126,7 +126,7 @@ class Writer:
     def _open(self, subtype: str) -> None:
         """Begin a file."""
         self._container, self._written = None, 0  # samples
-        self._temporary = self.path.with_name(f".{uuid.uuid4().hex}.part")
+        self._temporary = beside(self.path)
         codec, self._format = _ENCODERS[self._ending][subtype]
         with self._failing():
             self._container = av.open(
