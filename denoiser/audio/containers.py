@@ -123,14 +123,10 @@ def _sound(path: Path, address: str, container):
     """The track to be read."""
     if not container.streams.audio:
         raise AudioError(f"{path.name} has no sound in it: choose a file that has.")
-    best = container.streams.best("audio")
+    best = container.streams.best("audio")  # the one marked as default, where there is one
     tracks = sorted(
         (stream for stream in container.streams.audio if stream.codec_context is not None),
-        key=lambda stream: (
-            not stream.disposition & av.stream.Disposition.default,
-            best is None or stream.index != best.index,
-            stream.index,
-        ),
+        key=lambda stream: (best is None or stream.index != best.index, stream.index),
     )
     if len(tracks) > 1:
         tracks = [each for each in tracks if _can_be_decoded(address, each.index)] or tracks[:1]

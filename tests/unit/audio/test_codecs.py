@@ -161,14 +161,18 @@ def test_every_part_of_a_joined_file_is_read_in_order(tmp_path, name, kind, part
     assert said == []
 
 
-def test_joined_mp3s_with_tags_between_them_are_whole(tmp_path):
-    """Two recordings with the header that LAME writes, an ID3v1 tag behind each.
+@pytest.mark.parametrize("tagged", [True, False])
+def test_joined_mp3s_are_whole_and_their_contents_are_no_sound(tmp_path, tagged):
+    """Two recordings with the header that LAME writes, with tags between them or none.
 
-    The delay of the second, and the padding of both, are all that is added.
+    The delay of the second, and the padding of both, are all that is added: the second header is
+    a frame of 1152 samples.
     """
     audio.write(tmp_path / "part.mp3", tone(4 * 44_100, 44_100, 2), 44_100)
-    whole = (tmp_path / "part.mp3").read_bytes() + b"TAG" + bytes(125)
-    (tmp_path / "x.mp3").write_bytes(2 * whole)
+    part = (tmp_path / "part.mp3").read_bytes()
+    second = part if tagged else part[part.index(b"\xff\xfb") :]
+    tag = b"TAG" + bytes(125) if tagged else b""
+    (tmp_path / "x.mp3").write_bytes(part + tag + second + tag)
     wave, _, said = read(tmp_path / "x.mp3")
     assert 352_800 <= wave.shape[1] <= 352_800 + 3_300
     assert said == []

@@ -1,6 +1,7 @@
 """What a hostile file does to its decoder costs one sentence for that file."""
 
 import os
+import resource
 import signal
 import threading
 from pathlib import Path
@@ -42,6 +43,10 @@ def speak(path, notify):
     yield {"seconds": 1.5}
 
 
+def core_limits(path, notify):
+    yield list(resource.getrlimit(resource.RLIMIT_CORE))
+
+
 def refuse(path, notify):
     yield 1
     raise audio.AudioError(f"{path.name} is refused: \udcff.")
@@ -67,6 +72,11 @@ def test_whatever_becomes_of_a_child_is_one_sentence(tmp_path, monkeypatch, func
     assert str(error.value) == sentence
     audio.write(tmp_path / "next.wav", noise(100), 48_000)
     assert audio.read(tmp_path / "next.wav")[0].shape == (1, 100)  # and work goes on
+
+
+def test_a_crash_leaves_no_core_file_with_somebodys_recording(tmp_path):
+    (tmp_path / "talk.wav").touch()
+    assert next(sandbox.run(core_limits, tmp_path / "talk.wav")) == [0, 0]
 
 
 def test_values_waves_and_sentences_arrive_in_order(tmp_path):

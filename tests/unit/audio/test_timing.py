@@ -1,6 +1,7 @@
 """A result lies under the film that it came from: sample n is heard n / rate seconds after zero."""
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -8,6 +9,9 @@ import pytest
 from sounds import noise
 
 from denoiser import audio
+from denoiser.audio import containers, decode, timing
+from denoiser.audio.damage import Damage
+from denoiser.audio.timing import Piece, in_time
 
 RATE, PIECE = 48_000, 960
 
@@ -100,6 +104,27 @@ def test_an_absurd_clock_is_not_believed(tmp_path):
     """A jump of 30 hours, and one backwards, as joined recordings have them."""
     write(tmp_path / "x.mkv", "pcm_s16le", [(0, 1), (108_000, 108_001)])
     assert read(tmp_path / "x.mkv")[0].shape[1] == 2 * RATE
+
+
+def test_a_time_behind_the_end_that_a_film_names_is_no_hole():
+    """Of two seconds, the second one said to be heard at 500 s of a film of 3 s."""
+    container = SimpleNamespace(
+        format=SimpleNamespace(name="matroska,webm"), duration=3_000_000, start_time=0
+    )
+    pieces = [Piece(noise(RATE), RATE, "mono", time) for time in (0.0, 500.0)]
+    given = list(in_time(iter(pieces), Damage(), container))
+    assert sum(piece.wave.shape[1] for piece in given) == 2 * RATE
+
+
+def test_far_more_sound_than_a_file_of_counted_samples_holds_is_refused(tmp_path, monkeypatch):
+    """A wrong decoder makes many samples of few bytes: 2.3 s out of a WAV of 1 s are not its."""
+    audio.write(tmp_path / "x.wav", noise(RATE), RATE)
+    with containers.opened(tmp_path / "x.wav") as (container, stream):
+        assert timing.too_long(container, stream, 2.3)
+        assert not timing.too_long(container, stream, 2.1)
+        monkeypatch.setattr(timing, "claimed_seconds", lambda *_: -1.0)
+        with pytest.raises(audio.AudioError, match="is in the codec"):
+            list(decode._pieces(tmp_path / "x.wav", container, stream, Damage()))
 
 
 def test_jitter_of_a_clock_is_no_hole(tmp_path):

@@ -63,6 +63,16 @@ def test_the_gain_is_that_of_the_voice(quiet, disturb, size):
     assert 20 * np.log10(gains[1] / gains[0]) == pytest.approx(0, abs=1)
 
 
+def test_clicks_in_every_stretch_do_not_count():
+    """Ten samples of 0.9 in each 0.4 s have 7 dB more power than the hiss of -40 dBFS."""
+    hiss = at(-40, noise(6 * RATE))
+    clicked = hiss.copy()
+    for start in range(5000, hiss.shape[1], round(0.4 * RATE)):
+        clicked[0, start : start + 10] = 0.9
+    powers = [levels.survey([wave], RATE).power for wave in (hiss, clicked)]
+    assert 10 * np.log10(powers[1] / powers[0]) == pytest.approx(0, abs=0.5)
+
+
 @pytest.mark.parametrize(("disturb", "size"), [each for each in DISTURBANCES if each[0] != click])
 def test_the_report_is_that_of_the_voice(quiet, tmp_path, disturb, size):
     for name, wave in (("x", quiet[1]), ("y", disturb(quiet[1].copy(), size))):
@@ -172,3 +182,10 @@ def test_added_noise_has_the_level_that_is_asked_for(quiet, tmp_path, disturb, s
         survey = levels.survey([voice], RATE)
         snr_db = 10 * np.log10(survey.power / np.square(added - added.mean()).mean())
         assert snr_db == pytest.approx(5, abs=1.5), part
+
+
+def test_a_constant_part_of_an_added_noise_stays_out_of_the_mixture(quiet, tmp_path):
+    audio.write(tmp_path / "speech.wav", quiet[0], RATE, "FLOAT")
+    audio.write(tmp_path / "hiss.wav", 0.3 + at(-50, noise(6 * RATE)), RATE, "FLOAT")
+    add_noise(*(tmp_path / f"{name}.wav" for name in ("speech", "hiss", "mix")), snr_db=5)
+    assert abs(audio.read(tmp_path / "mix.wav")[0].mean() - quiet[0].mean()) < 1e-4
