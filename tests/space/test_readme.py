@@ -139,6 +139,22 @@ def test_scores_are_those_of_the_metrics_files():
     assert tables.breakdown(results["band"], "by_snr") in evaluation
 
 
+def test_limits_in_the_docs_are_those_of_the_code():
+    from denoiser.audio import sandbox
+    from page import fetch, layout, registry, run, session
+
+    for name in ("docs/page.md", "SECURITY.md"):
+        text = " ".join(TEXTS[name].split())
+        size = f"at most {fetch.MOST_BYTES / 1e6:.0f} MB"
+        assert re.search(rf"{size}( that arrives within| and) {fetch.MOST_SECONDS:.0f} s", text)
+        assert f"{sandbox.MEMORY_BYTES >> 30} GiB" in text
+        assert f"{sandbox.STALLED_SECONDS} s" in text
+        assert f"{session.KEPT_MINUTES} minutes at the latest" in text
+    assert run.LONG_SECONDS == 600  # "longer than ten minutes"
+    assert registry.LOADED == 4  # "at most four models"
+    assert f"up to {layout.QUEUE_PLACES} more requests" in " ".join(TEXTS["docs/page.md"].split())
+
+
 def test_the_size_named_first_is_that_of_the_weights():
     weights = ROOT / "checkpoints/band/model.safetensors"
     count = sum(p.numel() for p in denoiser.load(weights.parent, "cpu").parameters())
