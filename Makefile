@@ -1,8 +1,14 @@
-# make app    the page on http://127.0.0.1:7860
-# make test   lint and tests
-# make samples  samples/denoised, samples/classic and images/, from the embedded weights
-# make images   pictures of the page, by Chromium
-# Both set up .venv by themselves. TORCH_BACKEND=cpu takes torch without CUDA (4 GB less).
+# make app         serve the page on http://127.0.0.1:7860
+# make test-fast   unit tests: no browser, no network, no second environment
+# make test        lint and all tests, as CI runs them
+# make lint        ruff and the formatter, without tests
+# make bench       what takes how long: the page, the Hub, the decoder's process
+# make train-deps  what training needs beyond the page
+# make samples     samples/denoised, samples/classic and images/, from the embedded weights
+# make images      pictures of the page, by Chromium
+# make help        this list
+#
+# Each creates .venv where it is missing. TORCH_BACKEND=cpu takes torch without CUDA (4 GB less).
 PYTHON ?= python3
 BIN := .venv/bin
 # uv from the machine where there is one, otherwise from .venv
@@ -11,19 +17,39 @@ UV = $(or $(shell command -v uv),$(BIN)/uv)
 INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python \
 	$(if $(TORCH_BACKEND),--torch-backend $(TORCH_BACKEND))
 
-.PHONY: app test samples images
+# Two workers; a file's tests stay together, so that each worker starts at most one page and browser
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+
+.PHONY: app test test-fast lint bench train-deps samples images help
 
 app: .venv/app.stamp
 	$(BIN)/python app.py
 
-test: .venv/test.stamp
+test: lint
+	$(PYTEST)
+	PYTHONPATH=.venv/hub-1 $(PYTEST) -m hub_client tests/hub
+
+test-fast: .venv/test.stamp
+	$(PYTEST) tests/unit
+
+lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
-	PYTHONPATH=.venv/hub-1 $(BIN)/python -m pytest tests/test_hub.py tests/test_publish.py
+
+bench: .venv/test.stamp
+	$(BIN)/python bench/page.py
+	$(BIN)/python bench/hub.py
+	$(BIN)/python bench/sandbox.py
+
+train-deps: .venv/train.stamp
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 .venv/python.stamp:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot create virtual \
+	environments: install python3-venv (apt-get install python3-venv)." >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	command -v uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	touch $@
@@ -32,6 +58,10 @@ test: .venv/test.stamp
 	$(INSTALL) -r requirements.txt
 	# what librosa compiles, and fonts: half a minute that the first visitor would wait
 	$(BIN)/python -c 'import app, denoiser; app.server.warm_up(denoiser.load())'
+	touch $@
+
+.venv/train.stamp: .venv/app.stamp training/requirements.txt
+	$(INSTALL) -r training/requirements.txt
 	touch $@
 
 .venv/test.stamp: .venv/app.stamp requirements-dev.txt training/requirements.txt

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import threading
 import time
 
 import pytest
@@ -11,11 +12,19 @@ from sounds import speech_like
 
 pytest_plugins = ["hub_fixtures"]
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start, too
 torch.set_num_threads(1)  # small tensors: threads would only wait for each other
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def until(condition, seconds=10.0):
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "server" in item.fixturenames and item.path.parent.name == "hub":
+            item.add_marker("hub_client")
+
+
+def until(condition, seconds=60.0):
+    """Wait for what must happen; the limit only ends a test that would hang."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never happened"
@@ -71,19 +80,21 @@ def noisy(tmp_path):
 
 
 @pytest.fixture
-def slow(request, monkeypatch):
-    """Half a minute more at every share, in steps of a tenth: time to see it and to stop it."""
+def slow(monkeypatch):
+    """An event: until it is set, a run stays at its first share, and only Stop can end it."""
     from denoiser import mixing
 
-    quick, steps = mixing.observe, getattr(request, "param", 300)
+    quick, go_on = mixing.observe, threading.Event()
 
     def observe(*args):
         for done in quick(*args):
-            for _ in range(steps):
-                time.sleep(0.1)
+            yield done
+            while not go_on.wait(0.1):
                 yield done
 
     monkeypatch.setattr(mixing, "observe", observe)
+    yield go_on
+    go_on.set()
 
 
 @pytest.fixture(scope="session")

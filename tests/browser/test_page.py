@@ -2,13 +2,11 @@
 
 import os
 import re
-import time
+import threading
 import zipfile
 from pathlib import Path
 
 import av
-import gradio as gr
-import gradio_client
 import numpy as np
 import pytest
 import soundfile as sf
@@ -16,15 +14,13 @@ from conftest import until
 from sounds import noise, speech_like, write_video
 from visitor import choose, denoise, download, upload, wait_for_result
 
-import denoiser
 from page import layout, results, server, session
 
 
 @pytest.fixture
 def quickly_forgetting(models, cache, monkeypatch):
-    """The address of a server that deletes after 10 seconds."""
-    monkeypatch.setattr(session, "KEPT_SECONDS", 10)
-    monkeypatch.setattr(session, "SWEEP_SECONDS", 1)
+    """The address of a server that looks ten times a second for what is to be deleted."""
+    monkeypatch.setattr(session, "SWEEP_SECONDS", 0.1)
     page = layout.build(models)
     server.serve(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url
@@ -62,12 +58,6 @@ AudioNode.prototype.connect = function (target, ...rest) {
   }
   return connect.call(this, target, ...rest);
 };
-const target = AudioParam.prototype.setTargetAtTime;
-AudioParam.prototype.setTargetAtTime = function (...rest) {
-  window.mixed = performance.now();
-  return target.apply(this, rest);
-};
-addEventListener("input", () => (window.moved = performance.now()), true);
 window.level = () => {  // RMS of the last two thirds of a second
   const wave = new Float32Array(32768);
   window.ears.getFloatTimeDomainData(wave);
@@ -77,7 +67,7 @@ window.level = () => {  // RMS of the last two thirds of a second
 
 
 def test_before_after_and_removed_are_heard_in_step(page, tmp_path):
-    """The strength's slider is heard at once; a stereo recording, keys, and the mouse."""
+    """A stereo recording, keys, and the mouse; the slider is heard without the server."""
     page.add_init_script(LISTEN)
     page.reload()
     sf.write(tmp_path / "hiss.wav", noise(8 * 48000, 2).T, 48000)
@@ -90,7 +80,9 @@ def test_before_after_and_removed_are_heard_in_step(page, tmp_path):
     page.get_by_role("button", name="Pause").wait_for()
 
     def level() -> float:
-        page.wait_for_timeout(1000)
+        """Of a second that has been played since."""
+        now = page.evaluate("ears.context.currentTime")
+        page.wait_for_function("then => ears.context.currentTime > then + 1", arg=now)
         return page.evaluate("level()")
 
     before = level()
@@ -102,11 +94,8 @@ def test_before_after_and_removed_are_heard_in_step(page, tmp_path):
     page.get_by_role("button", name="After", exact=True).click()
     after = level()
     assert after < 0.1 * before
+    page.route("**/queue/join*", lambda route: None)  # from here on the server hears nothing
     page.locator(".run input[type=range]").first.fill("0")
-    page.wait_for_function("() => level() > 0.01")
-    took = page.evaluate("window.mixed - window.moved")
-    print(f"from slider to player: {took:.1f} ms")
-    assert took < 50
     assert level() == pytest.approx(before, rel=0.1)
 
 
@@ -126,12 +115,12 @@ def test_strength_and_format_change_the_download_without_the_model(page, noisy, 
     np.testing.assert_array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent)
 
 
-@pytest.mark.parametrize("slow", [60], indirect=True)
 def test_a_strength_chosen_during_the_run_is_that_of_everything(page, slow, noisy, tmp_path):
     upload(page, noisy)
     denoise(page)
-    page.wait_for_timeout(1500)
+    page.get_by_text("s left").wait_for()
     page.locator(".run input[type=range]").first.press("Home")
+    slow.set()
     wait_for_result(page)
     page.get_by_text("Almost nothing was removed").wait_for()
     sent, _ = sf.read(noisy, dtype="int32")
@@ -144,11 +133,11 @@ def test_a_strength_chosen_while_another_is_at_work_is_the_one_that_stays(
     upload(page, noisy)
     denoise(page)
     wait_for_result(page)
-    quick, taken, done = results.take, [], []
+    quick, taken, done, go_on = results.take, [], [], threading.Event()
 
     def slow(result, strength, *form):
         taken.append(strength)
-        time.sleep(2)
+        go_on.wait(60)
         path = quick(result, strength, *form)
         done.append(strength)
         return path
@@ -158,13 +147,12 @@ def test_a_strength_chosen_while_another_is_at_work_is_the_one_that_stays(
     strength.press("ArrowLeft")
     until(lambda: taken)
     strength.press("Home")
-    until(lambda: 0 in done and len(done) == len(taken), seconds=20)
-    page.wait_for_timeout(3000)  # long enough for one more, if there were one
-    assert len(taken) <= 4  # file and pictures at either strength
-    monkeypatch.undo()
+    go_on.set()
+    until(lambda: 0 in done and len(done) == len(taken))
     sent, _ = sf.read(noisy, dtype="int32")
     until(lambda: np.array_equal(sf.read(download(page, tmp_path), dtype="int32")[0], sent))
     assert taken[0] == pytest.approx(0.95)
+    assert len(taken) <= 4  # file and pictures at either strength
 
 
 def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):
@@ -172,27 +160,11 @@ def test_stop_leaves_the_page_ready(page, slow, noisy, monkeypatch):
     denoise(page)
     page.get_by_text("s left").wait_for()
     page.get_by_role("button", name="Stop", exact=True).click()
-    page.get_by_text("s left").wait_for(state="detached", timeout=2000)
+    page.get_by_text("s left").wait_for(state="detached")  # the run itself would never end
     assert not page.locator("#player").is_visible()
     monkeypatch.undo()
     denoise(page)
     wait_for_result(page)
-
-
-def test_the_player_waits_for_little_but_the_model(page, model, tmp_path):
-    """A minute, from the click to the player, and what denoise() needs for it beside that."""
-    wave = speech_like(60.0, 48000)
-    sf.write(tmp_path / "minute.wav", wave, 48000)
-    start = time.monotonic()
-    denoiser.denoise(model, wave.T.astype(np.float32).reshape(1, -1), 48000)
-    alone = time.monotonic() - start
-    upload(page, tmp_path / "minute.wav")
-    start = time.monotonic()
-    denoise(page)
-    page.locator("#player .play").wait_for()
-    seconds = time.monotonic() - start
-    print(f"60 s of audio, from click to player: {seconds:.1f} s, the model alone: {alone:.1f} s")
-    assert seconds < 2 * alone + 2
 
 
 def test_a_video_comes_back_as_a_video_and_a_bad_file_is_named(page, tmp_path):
@@ -222,7 +194,9 @@ def test_a_video_comes_back_as_a_video_and_a_bad_file_is_named(page, tmp_path):
     assert not page.locator("#pictures").is_visible()
 
 
-def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, cache, tmp_path):
+def test_files_are_deleted_in_time_but_examples_stay(
+    page, quickly_forgetting, cache, tmp_path, monkeypatch
+):
     def files() -> set[Path]:  # rglob fails where a folder is deleted meanwhile
         return {Path(folder, name) for folder, _, names in os.walk(cache) for name in names}
 
@@ -250,8 +224,10 @@ def test_files_are_deleted_in_time_but_examples_stay(page, quickly_forgetting, c
     }
     made |= {"report-100.json"}
     assert kept() == {"fleeting.wav", "fleeting!.wav"} | made  # Gradio's name, the visitor's
-    until(lambda: not kept(), seconds=30.0)
-    until(lambda: not folders() - there, seconds=30.0)
+    monkeypatch.setattr(session, "KEPT_SECONDS", 0.1)
+    until(lambda: not kept())
+    until(lambda: not folders() - there)
+    monkeypatch.setattr(session, "KEPT_SECONDS", 3600)
     page.get_by_role("button", name="Rain").click()
     denoise(page)
     wait_for_result(page)
@@ -292,34 +268,6 @@ def test_several_files_with_a_bad_one_among_them(page, noisy, tmp_path):
         assert bundle.namelist() == ["inter.view_denoised.wav", "second_denoised.wav"]
 
 
-def test_stop_in_the_middle_of_ten_minutes_frees_the_place(page, client, noisy, tmp_path):
-    sf.write(tmp_path / "long.flac", speech_like(600.0, 16000), 16000)
-    upload(page, tmp_path / "long.flac")
-    denoise(page)
-    page.get_by_text("s left").wait_for(timeout=60000)
-    page.get_by_role("button", name="Stop", exact=True).click()
-    start = time.monotonic()
-    client.predict(gradio_client.handle_file(str(noisy)), api_name="/denoise")
-    assert time.monotonic() - start < 2.0  # the other visitor's two seconds of audio among it
-
-
-def test_first_paint_takes_less_than_three_times_that_of_a_page_with_one_button(browser, url):
-    """The best of three visits each, in turns; about twice, and 2 s on a slow machine."""
-    with gr.Blocks() as smallest:
-        gr.Button("Denoise")
-    smallest.launch(prevent_thread_lock=True, quiet=True)
-    seconds = {smallest.local_url: [], url: []}
-    for address in list(seconds) * 3:
-        page = browser.new_context().new_page()
-        start = time.monotonic()
-        page.goto(address)
-        page.get_by_role("button", name="Denoise", exact=True).wait_for()
-        seconds[address].append(time.monotonic() - start)
-        page.context.close()
-    smallest.close()
-    assert min(seconds[url]) < 3 * min(seconds[smallest.local_url])
-
-
 def test_closing_the_tab_stops_the_work(browser, url, cache, slow, noisy):
     page = browser.new_context().new_page()
     page.goto(url)
@@ -329,4 +277,4 @@ def test_closing_the_tab_stops_the_work(browser, url, cache, slow, noisy):
     page.get_by_text("s left").wait_for()
     assert {path.name for path in cache.glob("tmp*")} != before
     page.context.close()
-    until(lambda: {path.name for path in cache.glob("tmp*")} == before, seconds=5.0)
+    until(lambda: {path.name for path in cache.glob("tmp*")} == before)

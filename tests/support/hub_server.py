@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
              if todo and re.search(key, what)), None,
         )  # fmt: skip
         if self.fault == "hang":
-            self.server.ended.wait(20)
+            self.server.ended.wait()
             self.close_connection = True
         elif isinstance(self.fault, int):
             self.send(self.fault, code=ERRORS.get(self.fault))
