@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sounds import level_of
 
 from denoiser import audio
 from training.data import augment, batching
@@ -73,6 +74,55 @@ def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
     assert (level <= drawn + 0.01).all()
 
 
+def made_of(mixture, store) -> np.ndarray:
+    """The noise of one mixture (T,), before it is brought to its level."""
+    return batching.load([mixture], store, PLAIN).noise[0].numpy()
+
+
+def test_two_noises_lie_as_far_apart_as_their_gains(tmp_path, sources, store):
+    """Tones of 1 and 3 kHz as noises, one of them 10 dB below the other."""
+    for khz in (1, 3):
+        tone = np.sin(2 * np.pi * 1000 * khz * np.arange(2 * 48000) / 48000)[None]
+        audio.write(tmp_path / f"{khz}.wav", (0.1 * khz * tone).astype(np.float32), 48000)
+    one, three = (Excerpt(tmp_path / f"{khz}.wav", 0.0) for khz in (1, 3))
+    mixture = replace(sample(sources, PLAIN, seed=0, index=0), noises=((one, 0.0), (three, -10.0)))
+    wave = made_of(mixture, store)
+    levels = [20 * np.log10(level_of(wave, 48000, hz)) for hz in (1000, 3000)]
+    assert levels[0] - levels[1] == pytest.approx(10, abs=0.1)
+
+
+def test_babble_is_as_loud_as_a_noise_at_full_level(sources, store):
+    """Beside one at 10 dB below, and on its own."""
+    voices = tuple(Excerpt(path, 0.0) for path in sources.clean[:3])
+    quiet = ((Excerpt(sources.noise[0], 0.0), -10.0),)
+    mixture = replace(sample(sources, PLAIN, seed=0, index=0), noises=quiet)
+    powers = [
+        np.square(made_of(replace(mixture, babble=babble), store)).mean() for babble in ((), voices)
+    ]
+    assert powers == pytest.approx([0.1, 1.1], rel=0.05)
+    alone = made_of(replace(mixture, noises=(), babble=voices), store)
+    assert np.square(alone).mean() == pytest.approx(1, rel=0.01)
+
+
+@pytest.mark.parametrize("tilt_db", [8.0, -5.0, 0.0])
+def test_a_tilt_is_its_decibels_from_100_hz_to_10_khz(tilt_db):
+    """White noise gains or loses as much with every octave, and nothing at 1 kHz."""
+    generator = torch.Generator().manual_seed(0)
+    wave = torch.randn(1, 2**17, generator=generator)
+    response = augment.equaliser(torch.tensor([tilt_db]), torch.tensor([24000.0]), 2**17)
+    tilted = augment.filtered(wave, response)
+    before, after = (np.abs(np.fft.rfft(each[0])) ** 2 for each in (wave, tilted))
+    hz = np.arange(len(before)) * 48000 / 2**17
+
+    def gain_db(centre: float) -> float:
+        near = (hz > centre / 1.1) & (hz < centre * 1.1)
+        return 10 * np.log10(after[near].sum() / before[near].sum())
+
+    octaves = [gain_db(125 * 2**n) for n in range(7)]  # to 8 kHz
+    assert np.diff(octaves) == pytest.approx(tilt_db / np.log2(100), abs=0.1)
+    assert gain_db(1000) == pytest.approx(0, abs=0.1)
+
+
 def test_the_same_seed_and_index_give_the_same_sound(sources, store):
     config = MixtureConfig(segment=64 * 768)
     first, again = (
@@ -103,6 +153,14 @@ def test_draws_cover_the_ranges_in_the_shares(sources):
             expected, abs=0.03
         )
     assert np.mean([m.speech is None for m in mixtures]) == pytest.approx(0.04, abs=0.015)
+    recordings = np.bincount([len(m.noises) for m in mixtures if m.noises]) / 2000
+    mixed = 0.96 * 0.92  # neither speech alone nor coloured noise in the recordings' place
+    expected = mixed * np.array([0, 0.7 * 0.9, 0.3 * 0.9 + 0.7 * 0.1, 0.3 * 0.1])
+    assert recordings == pytest.approx(expected, abs=0.03)
+    for tilts in zip(*(m.tilts_db for m in mixtures), strict=True):  # of speech, of noise
+        assert np.mean([tilt != 0 for tilt in tilts]) == pytest.approx(0.2, abs=0.03)
+        assert min(tilts) == pytest.approx(-8, abs=0.2)
+        assert max(tilts) == pytest.approx(8, abs=0.2)
 
 
 def test_speech_alone_is_its_own_target_and_noise_alone_has_a_silent_one(sources, store):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from toy import TOY
+from toy import TOY, batch
 
 from denoiser.models.band import BandUNet
 from training.losses import band
@@ -49,3 +49,26 @@ def test_what_lies_above_the_recordings_bandwidth_costs_nothing():
         return (losses["low"] + losses["high"]).item()
 
     assert loss(8000.0) < 0.02 * loss(24000.0)  # what remains leaks from the tone into low bins
+
+
+def test_the_loss_is_the_weighted_sum_of_what_is_logged():
+    """Bands above 8 kHz three times, PESQ's disturbance 0.004 and each dB of error 0.002."""
+    noisy, clean, *rest = batch()
+    noisy = noisy + 0.05 * torch.randn_like(noisy)
+    losses = band.band_objective(BandUNet(TOY.model), noisy, clean, *rest)
+    weights = {"low": 1.0, "high": 3.0, "disturbance": 0.004, "distortion": 0.002}
+    assert set(losses) == {"loss", *weights}
+    parts = {name: weight * losses[name].item() for name, weight in weights.items()}
+    assert min(abs(part) for part in parts.values()) > 1e-4  # none of them is lost in the others
+    assert losses["loss"].item() == pytest.approx(sum(parts.values()), rel=1e-5)
+
+
+def test_every_part_of_the_loss_teaches():
+    """A step's loss has a gradient from the highest bands and from PESQ on their own."""
+    noisy, clean, *rest = batch()
+    model = BandUNet(TOY.model)
+    losses = band.band_objective(model, noisy, clean, *rest)
+    (together,) = torch.autograd.grad(losses["loss"], model.decode_high.weight, retain_graph=True)
+    assert together.abs().max() > 1e-6
+    (heard,) = torch.autograd.grad(losses["disturbance"], model.decode.weight, retain_graph=True)
+    assert heard.abs().max() > 1e-6

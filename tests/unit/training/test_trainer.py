@@ -18,6 +18,10 @@ from training.optim.muon import Muon
 from training.trainer import Trainer, precision
 
 
+def gradients(trainer: Trainer) -> torch.Tensor:
+    return torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+
+
 @pytest.mark.parametrize("changes", [{"sample_rate": 16000}, {"hop_length": 512}])
 def test_a_model_that_the_mixtures_do_not_fit_is_refused(changes):
     with pytest.raises(TrainingError, match="Mixtures are made at 48000 Hz"):
@@ -78,6 +82,18 @@ def test_the_average_keeps_no_graph():
     trainer = Trainer(TOY, CPU)
     trainer.learn(*batch(), 1.0)
     assert not any(value.requires_grad for value in trainer.average.parameters())
+
+
+@pytest.mark.parametrize(("factor", "norm"), [(1e6, 5.0), (1e-3, None)])
+def test_an_exploding_gradient_is_cut_to_its_limit(monkeypatch, factor, norm):
+    """All of it by the same factor: to a norm of 5, as the recipes say; a small one stays."""
+    trainer, seen = Trainer(TOY, CPU), []
+    trainer.backward({"loss": factor * trainer.losses(*batch())["loss"]})
+    before, muon = gradients(trainer), trainer.optimisers["muon"]
+    monkeypatch.setattr(muon, "step", lambda: seen.append(gradients(trainer)))
+    trainer.update()
+    assert seen[0].norm() == pytest.approx(norm or before.norm().item(), rel=1e-3)
+    torch.testing.assert_close(seen[0] / seen[0].norm(), before / before.norm())
 
 
 def test_one_batch_is_overfitted():

@@ -2,20 +2,20 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from conftest import until
-from toy import CPU, TOY, weights
+from toy import CPU, TINY, TOY, weights, write_corpus
 
 import denoiser
-from denoiser import audio, checkpoint
+from denoiser import checkpoint
 from denoiser.models.band import BandUNet
 from training import train, validation
 from training.data import batching
@@ -23,7 +23,7 @@ from training.data.sources import find_sources
 from training.errors import TrainingError
 from training.losses import distillation
 from training.recipes import RECIPES
-from training.run import Run
+from training.run import Run, read_log
 from training.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]
@@ -31,15 +31,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """Tones that come and go as clean speech, hiss as noise."""
     root = tmp_path_factory.mktemp("corpus")
-    rng, t = np.random.default_rng(0), np.arange(3 * 48000) / 48000
-    for folder in ("clean", "noise"):
-        (root / folder).mkdir()
-        for n in range(3):
-            tone = np.sin(2 * np.pi * 300 * (n + 1) * t) * (np.sin(2 * np.pi * 2 * t) > 0)
-            wave = tone if folder == "clean" else rng.standard_normal(len(t))
-            audio.write(root / folder / f"{n}.wav", 0.1 * wave[None].astype(np.float32), 48000)
+    write_corpus(root)
     return root
 
 
@@ -63,6 +56,30 @@ def test_a_resumed_run_equals_an_uninterrupted_one(sources, tmp_path, adversaria
     steps = [line.split(",")[0] for line in (tmp_path / "parts/log.csv").read_text().split()]
     assert steps == ["step", "3", "6"]
     assert (tmp_path / "parts/curves.png").stat().st_size > 1000
+
+
+def test_a_run_of_an_earlier_version_goes_on_where_it_was(sources, tmp_path, monkeypatch):
+    """tests/data/run was committed after its third step: the fourth hears mixtures 12 to 15."""
+    heard, sample = [], batching.sample
+
+    def sampled(sources, config, seed, index):
+        heard.append(index)
+        return sample(sources, config, seed, index)
+
+    monkeypatch.setattr(batching, "sample", sampled)
+    monkeypatch.setattr(train, "validate_model", lambda *_: {})
+    run = shutil.copytree(ROOT / "tests/data/run", tmp_path / "run")
+    first = denoiser.load(run, "cpu")
+    settings = {"minutes": 60, "decay": 0, "resume": True}
+    trainer = train.train(TINY, sources, run, steps=4, **settings)
+    assert trainer.step == 4
+    assert heard == [12, 13, 14, 15]
+    counts = {int(each["step"]) for each in trainer.optimisers["adamw"].state.values()}
+    assert counts == {4}
+    assert [row["step"] for row in read_log(run)] == [3, 4]
+    last = denoiser.load(run, "cpu")
+    moved = (last.decode.weight - first.decode.weight).norm() / first.decode.weight.norm()
+    assert 0 < moved < 0.1
 
 
 def test_recordings_that_cannot_be_read_are_counted_in_the_log_and_named(sources, tmp_path, capsys):
