@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterator
+from typing import Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from denoiser.models.band import BandUNet, BandUNetConfig
 from denoiser.models.classic import ClassicUNet, ClassicUNetConfig
 
 State = tuple[Tensor, ...]
-
-MODELS = {
+Network = BandUNet | ClassicUNet  # each is a Model
+MODELS: dict[str, tuple[Callable[..., Network], type[BandUNetConfig | ClassicUNetConfig]]] = {
     "BandUNet": (BandUNet, BandUNetConfig),
     "ClassicUNet": (ClassicUNet, ClassicUNetConfig),
 }
@@ -58,10 +59,10 @@ class Model(Protocol):
     def __call__(self, noisy: Tensor) -> Tensor:
         """Whole waves (B, T), noisy -> enhanced."""
 
-    def parameters(self) -> Any:
+    def parameters(self) -> Iterator[Parameter]:
         """Its weights."""
 
 
-def build(config: Config) -> torch.nn.Module:
+def build(config: Config) -> Network:
     """An untrained network of the kind that `config` configures."""
     return next(model for model, kind in MODELS.values() if type(config) is kind)(config)

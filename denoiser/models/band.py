@@ -4,7 +4,9 @@ Shapes: B recordings, N frames, F bins or sub-bands, P bottleneck positions, C c
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +43,7 @@ class BandUNetConfig:
     backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
     post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if max(self.blocks, self.bottleneck_blocks) > MOST_BLOCKS:
             raise ValueError(f"more than {MOST_BLOCKS} blocks")
         most = {"compression": 1, "backward_seconds": 10, "post_filter": 10}
@@ -56,6 +58,8 @@ class BandUNet(nn.Module):
     Below 8 kHz a complex mask for every bin, above a real gain for every ERB band. `run` is the
     one implementation: `forward` is a run over a whole recording, `step` a run over one hop.
     """
+
+    bands: Tensor  # (high bins, high bands): the share of each bin in each band
 
     def __init__(self, config: BandUNetConfig):
         super().__init__()
@@ -116,7 +120,8 @@ class BandUNet(nn.Module):
         c, batch = self.config, like.shape[0]
         hops = (like.new_zeros(batch, c.hop_length) for _ in range(2))
         positions = c.low_positions + c.high_positions
-        memory = (like.new_zeros(batch, positions, r.forwards) for r in self.recurrences)
+        recurrences = cast(Iterable[Recurrence], self.recurrences)
+        memory = (like.new_zeros(batch, positions, r.forwards) for r in recurrences)
         return (*hops, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
@@ -153,8 +158,8 @@ class BandUNet(nn.Module):
         return silent if self.training or silent.any() else None
 
     def masks(
-        self, spectrum: Tensor, states: list, keep: int, silent: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, list]:
+        self, spectrum: Tensor, states: list[Tensor], keep: int, silent: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, states after them.
 
         The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1. Frames
@@ -168,8 +173,8 @@ class BandUNet(nn.Module):
         held = None
         if silent is not None:
             held = silent[..., None, None].split([piece.shape[1] for piece in pieces], 1)
-        x, *skips = zip(*(self._encoded(piece) for piece in pieces), strict=True)
-        carried = []
+        encoded, *skips = zip(*(self._encoded(piece) for piece in pieces), strict=True)
+        x, carried = list(encoded), []
         for recurrence, mixer, memory in zip(self.recurrences, self.mixers, states, strict=True):
             x, memory = recurrence(x, memory, kept, held)
             x = [mixer(each) for each in x]
@@ -202,7 +207,9 @@ class BandUNet(nn.Module):
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
         return mask, gains.float().sigmoid()
 
-    def _post_filtered(self, mask: Tensor, gains: Tensor, before: Tensor) -> tuple:
+    def _post_filtered(
+        self, mask: Tensor, gains: Tensor, before: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """What `masks` gave, lowered by the neighbourhood's gain to the power of `post_filter`.
 
         The neighbourhood is three bins or bands, here and in the frame before, whose means (B, bins

@@ -102,14 +102,14 @@ class ClassicUNet(nn.Module):
         noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
         hop K - lookahead: what was heard last, the open half frame, the range of levels.
         """
-        past, tail, *levels = state
+        past, tail, least, most = state
         hop = self.config.hop_length
         heard = torch.cat((past, noisy), 1)
         spectrum = self.stft.analyse(heard[:, hop:], heard[:, :hop])  # (B, N, F, 2)
         before, keep = past.shape[1] // hop - 1, noisy.shape[1] // hop - lookahead
         magnitude = spectrum.square().sum(-1).clamp(min=AMIN**2).sqrt()
         noisy_db = decibel(magnitude)
-        least, most = levels = level_range(noisy_db, *levels)
+        least, most = level_range(noisy_db, least, most)
         picture = self.logits(normalise(noisy_db, least, most)).float().sigmoid()
         gain = amplitude(denormalise(picture, least, most)) / magnitude
         enhanced = (spectrum * gain[..., None])[:, before : before + keep]
@@ -118,7 +118,7 @@ class ClassicUNet(nn.Module):
         frames, raster = before + keep, 2**self.config.depth
         context = min(frames, self.config.context + frames % raster)
         heard = heard[:, (frames - context) * hop : (frames + 1) * hop]
-        return wave, (heard, tail, *levels)
+        return wave, (heard, tail, least, most)
 
     def logits(self, picture: Tensor) -> Tensor:
         """The UNet: picture (B, N, F) of 0 to 1 -> the clean one before its sigmoid."""

@@ -33,10 +33,11 @@ class ConvNorm(nn.Module):
         if self.training:
             y = self._convolve(x, self.weight, None)
             return norm(y.flatten(0, 2)).view(y.shape)
-        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-        return self._convolve(
-            x, self.weight * scale[:, None], norm.bias - norm.running_mean * scale
-        )
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None  # both are tracked
+        assert variance is not None
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        return self._convolve(x, self.weight * scale[:, None], norm.bias - mean * scale)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.width == 1:

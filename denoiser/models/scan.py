@@ -4,9 +4,12 @@ Shapes: B recordings, N frames, P positions, C channels.
 """
 
 import importlib.util
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+from denoiser.models.stft import Context
 
 KERNELS = importlib.util.find_spec("triton") is not None  # comes with PyTorch for CUDA on Linux
 
@@ -31,7 +34,7 @@ def scan(
         if KERNELS and candidate.is_cuda:
             from denoiser.models import scan_cuda  # slow to import, and used for training only
 
-            scan_whole = scan_cuda.scan
+            scan_whole: Callable = scan_cuda.scan
         else:
             scan_whole = Scan.apply
         h, carried = scan_whole(candidate, gate, initial, max_decay, sum(frames[:kept]))
@@ -60,8 +63,13 @@ class Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, candidate: Tensor, gate: Tensor, initial: Tensor, max_decay: float, keep: int
-    ) -> tuple:
+        ctx: Context,
+        candidate: Tensor,
+        gate: Tensor,
+        initial: Tensor,
+        max_decay: float,
+        keep: int,
+    ) -> tuple[Tensor, Tensor]:
         g = candidate.to(initial.dtype)
         a = gate.to(initial.dtype, copy=True).sigmoid_()
         a[..., initial.shape[-1] :].mul_(max_decay)
@@ -75,7 +83,9 @@ class Scan(torch.autograd.Function):
         return h.to(candidate.dtype), carried
 
     @staticmethod
-    def backward(ctx, grad: Tensor, _) -> tuple:
+    def backward(
+        ctx: Context, grad: Tensor, _: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None, None]:
         initial, g, a, h = ctx.saved_tensors
         forwards = initial.shape[-1]
         d = grad.to(initial.dtype, copy=True).contiguous()
@@ -109,7 +119,7 @@ def _run(h: Tensor, a: Tensor, order: int, last: Tensor) -> Tensor:
     return last
 
 
-def _directions(like: Tensor, initial: Tensor) -> list[tuple]:
+def _directions(like: Tensor, initial: Tensor) -> list[tuple[slice, int, Tensor]]:
     """Channels, order in time, and what lies before the first frame, of each half."""
     forwards = initial.shape[-1]
     size = (*initial.shape[:2], like.shape[-1] - forwards)

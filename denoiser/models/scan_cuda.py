@@ -9,11 +9,17 @@ import triton
 import triton.language as tl
 from torch import Tensor, library
 
+from denoiser.models.stft import Context
+
 BLOCK = 128  # lanes
+
+# Kernels are Triton's own language, in which only constants have an annotation: hence `ignore`
 
 
 @triton.jit
-def _lanes(lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr):
+def _lanes(  # type: ignore[no-untyped-def]
+    lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr
+):  # fmt: skip
     """Recording and lanes of this program; which exist, which run forwards; where `initial` is."""
     batch = tl.program_id(1).to(tl.int64)
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -23,7 +29,7 @@ def _lanes(lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.cons
 
 
 @triton.jit
-def _scan(
+def _scan(  # type: ignore[no-untyped-def]
     candidate, gate, initial, out, carried, max_decay, frames, keep, lanes,
     CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -47,7 +53,7 @@ def _scan(
 
 
 @triton.jit
-def _scan_backward(
+def _scan_backward(  # type: ignore[no-untyped-def]
     grad, candidate, gate, initial, out, candidate_grad, gate_grad, initial_grad,
     max_decay, frames, lanes,
     CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr,
@@ -74,7 +80,9 @@ def _scan_backward(
     tl.store(initial_grad + before, carry, mask=inside & forwards)
 
 
-def _launch(kernel, like: Tensor, forwards: int, *arguments) -> None:
+def _launch(
+    kernel: triton.JITFunction, like: Tensor, forwards: int, *arguments: Tensor | float
+) -> None:
     batch, _, positions, channels = like.shape
     lanes = positions * channels
     grid = (triton.cdiv(lanes, BLOCK), batch)
@@ -98,28 +106,39 @@ def _backward(
     grad: Tensor, candidate: Tensor, gate: Tensor, initial: Tensor, out: Tensor, max_decay: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     grad, candidate, gate, initial = (x.contiguous() for x in (grad, candidate, gate, initial))
-    results = tuple(torch.empty_like(x) for x in (candidate, gate, initial))
+    results = torch.empty_like(candidate), torch.empty_like(gate), torch.empty_like(initial)
     arguments = grad, candidate, gate, initial, out, *results, max_decay, candidate.shape[1]
     _launch(_scan_backward, candidate, initial.shape[-1], *arguments)
     return results
 
 
 @scan.register_fake
-def _(candidate, gate, initial, max_decay, keep):
+def _(
+    candidate: Tensor, gate: Tensor, initial: Tensor, max_decay: float, keep: int
+) -> tuple[Tensor, Tensor]:
     return candidate.new_empty(candidate.shape), initial.new_empty(initial.shape)
 
 
 @_backward.register_fake
-def _(grad, candidate, gate, initial, out, max_decay):
-    return tuple(x.new_empty(x.shape) for x in (candidate, gate, initial))
+def _(
+    grad: Tensor, candidate: Tensor, gate: Tensor, initial: Tensor, out: Tensor, max_decay: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    candidate_grad, gate_grad, initial_grad = (
+        x.new_empty(x.shape) for x in (candidate, gate, initial)
+    )
+    return candidate_grad, gate_grad, initial_grad
 
 
-def _remember(ctx, inputs: tuple, output: tuple) -> None:
+def _remember(
+    ctx: Context,
+    inputs: tuple[Tensor, Tensor, Tensor, float, int],
+    output: tuple[Tensor, Tensor],
+) -> None:
     candidate, gate, initial, ctx.max_decay, _ = inputs
     ctx.save_for_backward(candidate, gate, initial, output[0])
 
 
-def _gradients(ctx, grad: Tensor, _) -> tuple:
+def _gradients(ctx: Context, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
     return *_backward(grad, *ctx.saved_tensors, ctx.max_decay), None, None
 
 

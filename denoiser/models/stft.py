@@ -1,7 +1,11 @@
 """Waveform <-> complex spectrum, any number of hops at a time."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+Context = Any  # of an autograd function: it holds whatever `forward` puts there
 
 
 class WindowedRFFT(torch.autograd.Function):
@@ -12,13 +16,13 @@ class WindowedRFFT(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, signal: Tensor, window: Tensor) -> Tensor:
+    def forward(ctx: Context, signal: Tensor, window: Tensor) -> Tensor:
         ctx.save_for_backward(window)
         frames = signal.unfold(1, len(window), len(window) // 2)
         return torch.view_as_real(torch.fft.rfft(frames * window))
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Context, grad: Tensor) -> tuple[Tensor, None]:
         (window,) = ctx.saved_tensors
         half = grad * 0.5  # irfft counts every bin but the first and the last twice
         half[:, :, 0], half[:, :, -1] = grad[:, :, 0], grad[:, :, -1]
@@ -38,6 +42,8 @@ class STFT(nn.Module):
     (B, N, F, 2), contiguous, because everything downstream reads bins as features, not as complex
     numbers. Analysis followed by synthesis is the identity, one hop late.
     """
+
+    window: Tensor
 
     def __init__(self, hop_length: int):
         super().__init__()
