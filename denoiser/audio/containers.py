@@ -8,13 +8,17 @@ from __future__ import annotations
 import mmap
 import os
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
 import av.logging
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 
 from denoiser.errors import AudioError
+from denoiser.files import StrPath
 
 # Only containers that hold sound themselves. FFmpeg also opens playlists (HLS, DASH, concat),
 # with which an uploaded text file could make it read other files and addresses.
@@ -36,7 +40,7 @@ _FIRST_PAGE = 2  # the flag in Ogg with which a stream begins
 
 
 @contextmanager
-def opened(path):
+def opened(path: StrPath) -> Iterator[tuple[InputContainer, AudioStream]]:
     """PyAV's container and its sound track, or the sentence that says why not.
 
     Of several tracks it is the one marked as default, otherwise the one that players choose, as
@@ -50,7 +54,7 @@ def opened(path):
 
 
 @contextmanager
-def opened_link(path: Path, address: str):
+def opened_link(path: Path, address: str) -> Iterator[tuple[InputContainer, AudioStream]]:
     """`opened` for one of the `links` of a file."""
     with _container(path, address) as container:
         yield container, _sound(path, address, container)
@@ -86,7 +90,8 @@ def links(path: Path) -> list[str]:
 
 def _chain(path: Path) -> list[int]:
     """Where the links of an Ogg file begin: at a first page after pages that are none."""
-    starts, beginning, position = [], False, 0
+    starts: list[int] = []
+    beginning, position = False, 0
     with open(path, "rb") as file:
         if file.read(4) != b"OggS":
             return []
@@ -102,7 +107,7 @@ def _chain(path: Path) -> list[int]:
 
 
 @contextmanager
-def _container(path: Path, address: str):
+def _container(path: Path, address: str) -> Iterator[InputContainer]:
     try:
         # Tags may be in any encoding
         container = av.open(address, options=_OPEN_OPTIONS, metadata_errors="replace")
@@ -119,7 +124,7 @@ def _container(path: Path, address: str):
         yield container
 
 
-def _sound(path: Path, address: str, container):
+def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
     """The track to be read."""
     if not container.streams.audio:
         raise AudioError(f"{path.name} has no sound in it: choose a file that has.")
@@ -138,11 +143,11 @@ def _sound(path: Path, address: str, container):
     return tracks[0]
 
 
-def _codec_name(container) -> str:
+def _codec_name(container: InputContainer) -> str:
     """What FFmpeg's log calls a sound that it has no decoder for: its name, or its tag."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
-    described = container.dumps_format()
+    described: str = container.dumps_format()  # type: ignore[attr-defined]  # not in PyAV's stubs
     av.logging.set_level(level)
     found = re.search(r"Audio: (\w+)(?: \(([^ )]+))?", described)
     if not found:

@@ -14,12 +14,15 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 
 from denoiser.audio import containers, sandbox, timing
 from denoiser.audio.damage import Damage, cut_off_seconds
 from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.timing import Piece
 from denoiser.errors import AudioError
+from denoiser.files import StrPath
 
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
 LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
@@ -38,7 +41,7 @@ class Info:
     layout: str  # FFmpeg's name: stereo, 5.1(side), 4 channels (FL+BL+TFL+TFR), 6 channels
 
 
-def info(path) -> Info:
+def info(path: StrPath) -> Info:
     """Rate, channels, layout, length and bit depth; decodes the first frames only.
 
     24 and 32 bit integers give PCM_24, as a float32 wave carries 24 bits; lossy formats, which
@@ -47,12 +50,14 @@ def info(path) -> Info:
     return Info(*sandbox.one(_info, path))
 
 
-def read(path) -> tuple[np.ndarray, int]:
+def read(path: StrPath) -> tuple[np.ndarray, int]:
     """The whole file: wave `(channels, samples)` and its rate in Hz. Raises AudioError."""
     return np.concatenate(list(blocks(path)), axis=1), info(path).sample_rate
 
 
-def blocks(path, seconds: float = 10.0, notify: Notify | None = None) -> Iterator[np.ndarray]:
+def blocks(
+    path: StrPath, seconds: float = 10.0, notify: Notify | None = None
+) -> Iterator[np.ndarray]:
     """The samples of `read` as waves `(channels, n)` of `seconds` each, the last one shorter.
 
     Rate, channels and layout are those of the first part, whatever comes later. Sample n is heard
@@ -63,13 +68,13 @@ def blocks(path, seconds: float = 10.0, notify: Notify | None = None) -> Iterato
     return sandbox.run(_whole, path, seconds, notify=notify)
 
 
-def _info(path: Path, notify) -> Iterator[list]:
+def _info(path: Path, notify: Notify) -> Iterator[tuple[int, int, float, str, str]]:
     with containers.opened(path) as (container, stream):
         # The container's word is not enough: HE-AAC decodes to twice the rate it names.
         first = _first(path, _pieces(path, container, stream, Damage()), stream)
         codec, seconds = stream.codec_context, timing.claimed_seconds(container, stream)
         subtype = _subtype(codec.name, codec.format)
-        yield [first.rate, len(first.wave), seconds, subtype, first.layout]
+        yield first.rate, len(first.wave), seconds, subtype, first.layout
 
 
 def _whole(path: Path, seconds: float, notify: Notify | None) -> Iterator[np.ndarray]:
@@ -93,9 +98,12 @@ def _whole(path: Path, seconds: float, notify: Notify | None) -> Iterator[np.nda
         notify(sentence)
 
 
-def _blocks(waves: Iterable[tuple[int, np.ndarray]], seconds: float):
+def _blocks(
+    waves: Iterable[tuple[int, np.ndarray]], seconds: float
+) -> Iterator[tuple[int, np.ndarray]]:
     """Waves of any length -> waves of `seconds`, with their rate in Hz."""
-    held, count = [], 0  # samples
+    held: list[np.ndarray] = []
+    count = 0  # samples
     for rate, wave in waves:
         held.append(wave)
         count += wave.shape[1]
@@ -113,7 +121,8 @@ def _all_pieces(path: Path, damage: Damage) -> Iterator[Piece]:
 
     One link of several that holds no sound is left out.
     """
-    addresses, found, refused = containers.links(path), False, None
+    addresses, found = containers.links(path), False
+    refused: AudioError | None = None
     for address in addresses:
         try:
             with containers.opened_link(path, address) as (container, stream):
@@ -126,18 +135,21 @@ def _all_pieces(path: Path, damage: Damage) -> Iterator[Piece]:
             if len(addresses) == 1:
                 raise
             damage.broken_off, refused = True, error
-    if not found:
+    if refused and not found:
         raise refused
 
 
 # ---- frames
 
 
-def _pieces(path: Path, container, stream, damage: Damage) -> Iterator[Piece]:
+def _pieces(
+    path: Path, container: InputContainer, stream: AudioStream, damage: Damage
+) -> Iterator[Piece]:
     """What a track holds, without the delay and padding of the encoder."""
-    zero, total, last = None, 0, None
+    zero, total = 0.0, 0
+    last: av.AudioFrame | None = None
     for frame in frames(container, stream, damage):
-        if zero is None:
+        if last is None:
             zero = timing.zero(container) + timing.decoder_delay(container, stream, frame)
         if damage.wrong_decoder or timing.too_long(container, stream, total / frame.sample_rate):
             raise containers.unknown_codec(path, stream.codec_context.name)
@@ -151,7 +163,9 @@ def _pieces(path: Path, container, stream, damage: Damage) -> Iterator[Piece]:
         yield piece._replace(wave=np.pad(wave, ((0, 0), (0, max(0, -extra)))))
 
 
-def frames(container, stream, damage: Damage) -> Iterator[av.AudioFrame]:
+def frames(
+    container: InputContainer, stream: AudioStream, damage: Damage
+) -> Iterator[av.AudioFrame]:
     """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut."""
     furthest = 0.0  # seconds, of all streams
     for packet in _packets(container, damage):
@@ -162,7 +176,7 @@ def frames(container, stream, damage: Damage) -> Iterator[av.AudioFrame]:
         if packet.stream.index != stream.index or _is_contents(packet):
             continue
         try:
-            decoded = [frame for frame in packet.decode() if frame.samples]
+            decoded = [frame for frame in stream.decode(packet) if frame.samples]
         except MemoryError:
             raise
         except Exception:  # a decoder may raise anything
@@ -173,7 +187,7 @@ def frames(container, stream, damage: Damage) -> Iterator[av.AudioFrame]:
     timing.check_length(container, furthest, damage)
 
 
-def _packets(container, damage: Damage) -> Iterator[av.Packet]:
+def _packets(container: InputContainer, damage: Damage) -> Iterator[av.Packet]:
     """Packets of all streams, until the end or until the container cannot be read any further."""
     packets = container.demux()
     for _ in range(MOST_NEW_STREAMS):
@@ -214,9 +228,9 @@ def _wave(frame: av.AudioFrame) -> np.ndarray:
     dtype = np.dtype({"u8": "u1", "flt": "f4", "dbl": "f8"}.get(kind) or f"i{int(kind[1:]) // 8}")
     if frame.format.is_planar:
         planes = frame.planes[:channels]
-        data = np.stack([np.frombuffer(plane, dtype, frame.samples) for plane in planes])
+        data = np.stack([np.frombuffer(memoryview(each), dtype, frame.samples) for each in planes])
     else:
-        data = np.frombuffer(frame.planes[0], dtype, frame.samples * channels)
+        data = np.frombuffer(memoryview(frame.planes[0]), dtype, frame.samples * channels)
         data = data.reshape(-1, channels).T  # (n C) -> (C, n)
     wave = data.astype(np.float32, order="C")
     if dtype.kind == "f":
@@ -226,7 +240,7 @@ def _wave(frame: av.AudioFrame) -> np.ndarray:
     return wave / 2.0 ** (8 * dtype.itemsize - 1)  # 24 bits stand in the upper part of 32
 
 
-def _first(path: Path, pieces: Iterator[Piece], stream) -> Piece:
+def _first(path: Path, pieces: Iterator[Piece], stream: AudioStream) -> Piece:
     """The first piece, if it can be worked with."""
     first = next(pieces, None)
     if first is None:
@@ -246,7 +260,7 @@ def _refusal(path: Path, channels: int, rate: int) -> AudioError:
     )
 
 
-def _subtype(codec: str, sample_format) -> str:
+def _subtype(codec: str, sample_format: av.AudioFormat) -> str:
     if not codec.startswith(_LOSSLESS) or sample_format.bytes < 4:
         return "PCM_16"
     return "FLOAT" if sample_format.name.startswith(("flt", "dbl")) else "PCM_24"

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
+from denoiser.files import StrPath
+
 MOST_BYTES = 15 << 20  # of all chunks beside the sound; more is no note about it
 MOST_CHUNKS = 1000
 UNKNOWN = 0xFFFFFFFF  # a size that stands in ds64
@@ -35,12 +37,14 @@ class Marker(NamedTuple):
     text: str
 
 
-def chunks(path) -> tuple[list[tuple[bytes, bytes]], list[str]]:
+def chunks(path: StrPath) -> tuple[list[tuple[bytes, bytes]], list[str]]:
     """Names and contents of what a WAV holds beside its sound, and names of what is too large.
 
     Both are empty if the file is no WAV. A chunk that is cut off is left out.
     """
-    kept, skipped, left = [], [], MOST_BYTES
+    kept: list[tuple[bytes, bytes]] = []
+    skipped: list[str] = []
+    left = MOST_BYTES
     with open(path, "rb") as file:
         for name, start, size in _walk(file):
             if name in NOT_KEPT:
@@ -56,7 +60,8 @@ def chunks(path) -> tuple[list[tuple[bytes, bytes]], list[str]]:
 
 def _walk(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     """Name, place and size in bytes of all chunks that are there as a whole."""
-    head, end, position, sizes = file.read(12), file.seek(0, 2), 12, {}
+    head, end, position = file.read(12), file.seek(0, 2), 12
+    sizes: dict[bytes, int] = {}  # those that stand in ds64
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
         return
     for _ in range(MOST_CHUNKS):
@@ -81,7 +86,7 @@ def _is_name(name: bytes) -> bool:
     return len(name) == 4 and all(32 <= byte < 127 for byte in name)
 
 
-def append(path, more: Iterable[tuple[bytes, bytes]]) -> None:
+def append(path: StrPath, more: Iterable[tuple[bytes, bytes]]) -> None:
     """Write chunks behind all that a WAV holds. Past 4 GiB it becomes an RF64, as FFmpeg's do."""
     with open(path, "r+b") as file:
         places = {name: (start, size) for name, start, size in _walk(file)}
@@ -118,7 +123,9 @@ def _enlarge(file: BinaryIO, places: dict[bytes, tuple[int, int]], size: int) ->
 
 def markers(kept: Iterable[tuple[bytes, bytes]]) -> list[Marker]:
     """Cue points with their labels, in order of time."""
-    points, texts, lengths = {}, {}, {}
+    points: dict[int, int] = {}  # by their numbers, as the others
+    texts: dict[int, str] = {}
+    lengths: dict[int, int] = {}
     for name, data in kept:
         if name == b"cue ":
             for place in range(4, len(data) - 23, 24):
@@ -137,7 +144,7 @@ def markers(kept: Iterable[tuple[bytes, bytes]]) -> list[Marker]:
     )
 
 
-def aiff_markers(path) -> list[Marker]:
+def aiff_markers(path: StrPath) -> list[Marker]:
     """Markers of an AIFF, in order of time; none if the file is no AIFF."""
     found = []
     with open(path, "rb") as file:

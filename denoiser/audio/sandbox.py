@@ -25,19 +25,27 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from denoiser.errors import AudioError
+from denoiser.files import StrPath
 
 MEMORY_BYTES = 2 * 2**30  # that a child may take beyond what the template has
 STALLED_SECONDS = 20  # of computing without a sign of progress
 _START = "import sys; from denoiser.audio import sandbox; sandbox.template(int(sys.argv[1]))"
 log = logging.getLogger(__name__)
 _inside = False
+Result = TypeVar("Result")
 
 
-def run(function: Callable, path, *arguments, notify: Callable[[str], None] | None = None):
+def run(
+    function: Callable[..., Iterator[Result]],
+    path: StrPath,
+    *arguments: str | float | None,
+    notify: Callable[[str], None] | None = None,
+) -> Iterator[Result]:
     """Yields what `function(path, *arguments, notify)` yields, which works in another process.
 
     It is a generator function of this package; `arguments` are strings, numbers and None. It yields
@@ -73,7 +81,9 @@ def run(function: Callable, path, *arguments, notify: Callable[[str], None] | No
     raise AudioError(f"{Path(path).name} {why}: choose another file, or export it as WAV or MP3.")
 
 
-def one(function: Callable, path, *arguments):
+def one(
+    function: Callable[..., Iterator[Result]], path: StrPath, *arguments: str | float | None
+) -> Result:
     """The only thing that `run` yields."""
     (value,) = run(function, path, *arguments)
     return value
@@ -86,7 +96,7 @@ _template: tuple[int, socket.socket] | None = None  # of which process, and the 
 
 
 @contextmanager
-def _called(request: dict):
+def _called(request: dict[str, object]) -> Iterator[BinaryIO]:
     """The file of answers of a child that works on a request; closing it ends the child."""
     asking, asked = os.pipe()
     answers, answered = os.pipe()
@@ -95,8 +105,8 @@ def _called(request: dict):
     finally:
         os.close(asking)
         os.close(answered)
-    with open(asked, "wb") as file:
-        file.write(json.dumps(request).encode())
+    with open(asked, "wb") as question:
+        question.write(json.dumps(request).encode())
     with open(answers, "rb", buffering=1 << 16) as file:
         yield file
 
@@ -148,7 +158,7 @@ def _started() -> socket.socket:
     return ours
 
 
-def _messages(file) -> Iterator[tuple[str, object]]:
+def _messages(file: BinaryIO) -> Iterator[tuple[str, Any]]:
     """What a child sends, as long as it comes whole."""
     while line := file.readline():
         with suppress(ValueError):
@@ -187,15 +197,15 @@ def _child(asked: int, answers: int) -> None:
     """Works on one request, and ends."""
     global _inside
     _inside = True
-    with open(asked, "rb") as file:
-        request = json.loads(file.read())
+    with open(asked, "rb") as question:
+        request = json.loads(question.read())
     memory, seconds = request["limits"]
     _limit(memory, seconds)
     module, name = request["function"]
     path, *arguments = request["arguments"]
     with open(answers, "wb") as file:
 
-        def send(kind: str, value, samples: bytes = b"") -> None:
+        def send(kind: str, value: object, samples: bytes = b"") -> None:
             signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the reader is no fault of ours
             file.write(json.dumps({"kind": kind, "value": value}).encode() + b"\n" + samples)
             file.flush()

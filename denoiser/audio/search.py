@@ -17,7 +17,9 @@ import av
 
 from denoiser.audio import sandbox
 from denoiser.audio.containers import opened
+from denoiser.audio.decode import Notify
 from denoiser.errors import AudioError
+from denoiser.files import StrPath
 
 # Taken without a look inside: if one cannot be decoded, its user is to hear why. Not .ts and .mts,
 # which TypeScript has, too.
@@ -52,14 +54,15 @@ class Found(NamedTuple):
     closed: list[OSError]  # of each folder or file that cannot be looked into
 
 
-def find(folder) -> list[Path]:
+def find(folder: StrPath) -> list[Path]:
     """Audio and video files in a folder and those below it, sorted."""
     return search(folder).files
 
 
-def search(folder) -> Found:
+def search(folder: StrPath) -> Found:
     """The same, with what was passed over."""
-    found, doubtful = Found([], [], []), []
+    found = Found([], [], [])
+    doubtful: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=found.closed.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(parent, name) for name in names if not name.startswith(".")):
@@ -100,10 +103,11 @@ def _have_sound(paths: list[Path]) -> Iterator[bool]:
             yield False
 
 
-def _decode(path: Path, *arguments) -> Iterator[bool]:
+def _decode(path: Path, *arguments: str | Notify) -> Iterator[bool]:
     """Of a file, and of others by their names, whether they hold sound; the last is `notify`."""
-    for place in (path, *arguments[:-1]):
-        yield _decodes(Path(place))
+    for place in (path, *arguments):
+        if isinstance(place, (str, Path)):
+            yield _decodes(Path(place))
 
 
 def _decodes(path: Path) -> bool:

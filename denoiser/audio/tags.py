@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.video.stream import VideoStream
 
 from denoiser.audio import containers, riff, sandbox, timing
 from denoiser.audio.damage import DAMAGE
+from denoiser.audio.decode import Notify
 from denoiser.errors import AudioError
+from denoiser.files import StrPath
 
 MOST_CHAPTERS = 999  # what Vorbis comments number
 # The encoder's pictures that hold a cover as it is, with a pixel format to open it with
@@ -71,7 +77,7 @@ class Tags:
             return None
         return f"{ending[1:].upper()} does not take over from {self.name}: {', '.join(lost)}."
 
-    def into(self, container, ending: str) -> None:
+    def into(self, container: OutputContainer, ending: str) -> None:
         """Write the tags of a .flac or .mp3 and its header, all streams of sound being added."""
         if ending == ".wav":
             return
@@ -84,6 +90,7 @@ class Tags:
         if not self.cover:
             return
         picture = container.add_stream(self.cover.codec, rate=1)
+        assert isinstance(picture, VideoStream)  # as all of _COVERS are
         picture.width, picture.height = self.cover.width, self.cover.height
         picture.pix_fmt = _COVERS[self.cover.codec]
         picture.disposition = av.stream.Disposition.attached_pic
@@ -92,7 +99,7 @@ class Tags:
         packet.stream, packet.time_base, packet.pts, packet.dts = picture, Fraction(1, 1), 0, 0
         container.mux(packet)
 
-    def append(self, path, ending: str) -> None:
+    def append(self, path: StrPath, ending: str) -> None:
         """Write the chunks of a .wav that is closed."""
         if ending != ".wav":
             return
@@ -126,25 +133,28 @@ class Tags:
         return data[: 10 + size]
 
 
-def read(path) -> Tags:
+def read(path: StrPath) -> Tags:
     """The tags of any audio or video file; those that are damaged are left out."""
     try:
         found = sandbox.one(_read, path)
     except AudioError:  # what is wrong with a file, who reads its sound says
         return Tags(Path(path).name)
-    cover = found["cover"]
+    cover = None
+    if found["cover"]:
+        codec, width, height, data = found["cover"]
+        cover = Cover(codec, width, height, base64.b64decode(data))
     return Tags(
         Path(path).name,
         found["rate"],
         tuple(map(tuple, found["metadata"])),
         tuple(Chapter(*each) for each in found["chapters"]),
-        cover and Cover(*cover[:3], base64.b64decode(cover[3])),
+        cover,
         tuple((base64.b64decode(n), base64.b64decode(data)) for n, data in found["chunks"]),
         tuple(found["skipped"]),
     )
 
 
-def _read(path: Path, notify) -> Iterator[dict]:
+def _read(path: Path, notify: Notify) -> Iterator[dict[str, Any]]:
     kept, skipped = riff.chunks(path)
     with containers.opened(path) as (container, stream):
         rate = stream.codec_context.sample_rate
@@ -163,7 +173,7 @@ def _read(path: Path, notify) -> Iterator[dict]:
         }
 
 
-def _metadata(container, stream) -> list[tuple[str, str]]:
+def _metadata(container: InputContainer, stream: AudioStream) -> list[tuple[str, str]]:
     """Tags of the file; Ogg has them with its stream."""
     tags = dict(container.metadata)
     if container.format.name == "ogg":
@@ -179,7 +189,7 @@ def _metadata(container, stream) -> list[tuple[str, str]]:
     return list(kept.items())
 
 
-def _chapters(container) -> list[tuple[float, float, str]]:
+def _chapters(container: InputContainer) -> list[tuple[float, float, str]]:
     zero, found = timing.zero(container), []
     zero = zero if zero == zero else 0.0  # NaN: no clock
     for each in container.chapters():
@@ -202,7 +212,7 @@ def _marked(found: list[riff.Marker], rate: int, duration: float) -> list[tuple[
     ]
 
 
-def _cover(container) -> tuple[str, int, int, bytes] | None:
+def _cover(container: InputContainer) -> tuple[str, int, int, bytes] | None:
     """The first picture that stands for the whole file."""
     for stream in container.streams.video:
         if stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context:
@@ -221,7 +231,7 @@ def _can_be_written(cover: Cover) -> bool:
         return False
 
 
-def _as_ffmpeg(chapters) -> list[dict]:
+def _as_ffmpeg(chapters: Iterable[Chapter]) -> list[av.container.Chapter]:
     return [
         {
             "id": number,
@@ -234,9 +244,9 @@ def _as_ffmpeg(chapters) -> list[dict]:
     ]
 
 
-def _as_comments(chapters) -> dict[str, str]:
+def _as_comments(chapters: Iterable[Chapter]) -> dict[str, str]:
     """Chapters as Vorbis comments have them."""
-    comments = {}
+    comments: dict[str, str] = {}
     for number, each in enumerate(chapters):
         minutes, ms = divmod(round(1000 * each.start), 60_000)
         time = f"{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain
 from typing import NamedTuple
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 
 from denoiser.audio.damage import MISSING_SECONDS, Damage
 from denoiser.audio.layouts import convert
@@ -34,14 +37,19 @@ class Piece(NamedTuple):
     time: float  # seconds after the beginning of its link; NaN if nobody says
 
 
-def claimed_seconds(container, stream) -> float:
+def in_seconds(count: int, unit: Fraction | None) -> Fraction:
+    """A time that FFmpeg counts in units of its own; 0 where it names none."""
+    return count * unit if unit else Fraction(0)
+
+
+def claimed_seconds(container: InputContainer, stream: AudioStream) -> float:
     """The length of a track as the container says it; 0.0 if it says nothing."""
     if stream.duration is not None:
-        return max(0.0, float(stream.duration * stream.time_base))
+        return max(0.0, float(in_seconds(stream.duration, stream.time_base)))
     return max(0, container.duration or 0) / av.time_base
 
 
-def check_length(container, furthest: float, damage: Damage) -> None:
+def check_length(container: InputContainer, furthest: float, damage: Damage) -> None:
     """Notes what is missing of the length that a container names, if anything of it ended early.
 
     `furthest` is where its last packet ends, in seconds; a track may end before the others do.
@@ -54,14 +62,14 @@ def check_length(container, furthest: float, damage: Damage) -> None:
         damage.missing += short
 
 
-def _claimed_end(container) -> float:
+def _claimed_end(container: InputContainer) -> float:
     """The latest second that anything in a container can have."""
     if not container.duration:
         return math.inf
     return (max(0, container.start_time or 0) + container.duration) / av.time_base
 
 
-def zero(container) -> float:
+def zero(container: InputContainer) -> float:
     """The time of a container's clock, in seconds, that is the beginning of the recording."""
     if container.format.name in _CLOCKLESS:
         return math.nan
@@ -71,21 +79,21 @@ def zero(container) -> float:
     return start
 
 
-def decoder_delay(container, stream, first: av.AudioFrame) -> float:
+def decoder_delay(container: InputContainer, stream: AudioStream, first: av.AudioFrame) -> float:
     """Seconds that the first frame has too late a time: it has that of the packet it came with."""
     if container.format.name != "asf" or first.time is None or stream.start_time is None:
         return 0.0
-    return max(0.0, first.time - float(stream.start_time * stream.time_base))
+    return max(0.0, first.time - float(in_seconds(stream.start_time, stream.time_base)))
 
 
-def too_long(container, stream, seconds: float) -> bool:
+def too_long(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
     """Whether there is far more sound than the file can hold: then it is none."""
     if container.format.name not in _COUNTED or not stream.duration:
         return False
     return seconds > 1.2 * claimed_seconds(container, stream) + 1.0
 
 
-def padding(container, stream, last: av.AudioFrame, total: int) -> int:
+def padding(container: InputContainer, stream: AudioStream, last: av.AudioFrame, total: int) -> int:
     """Samples of the last frame to cut off; negative: missing. FFmpeg has done most by itself.
 
     MP4 and MOV name their end in the duration of the last packet (FFmpeg's muxer) or in the edit
@@ -94,18 +102,19 @@ def padding(container, stream, last: av.AudioFrame, total: int) -> int:
     """
     if not stream.duration or not last.duration:
         return 0
-    beyond = total - round(stream.duration * stream.time_base * last.sample_rate)
+    beyond = total - round(in_seconds(stream.duration, stream.time_base) * last.sample_rate)
     if stream.codec_context.name == "vorbis" and container.format.name == "ogg":
         return beyond if -2048 < beyond < last.samples else 0
     if container.format.name == "caf":
         return min(0, beyond)  # FFmpeg cuts off what a short last packet never had
     if "mov" in container.format.name:
-        extra = max(0, last.samples - round(last.duration * last.time_base * last.sample_rate))
+        named = round(in_seconds(last.duration, last.time_base) * last.sample_rate)
+        extra = max(0, last.samples - named)
         return beyond if extra + 0.002 * last.sample_rate < beyond < last.samples else extra
     return 0
 
 
-def in_time(pieces: Iterator[Piece], damage: Damage, container) -> Iterator[Piece]:
+def in_time(pieces: Iterator[Piece], damage: Damage, container: InputContainer) -> Iterator[Piece]:
     """Pieces with silence between them where the clock says that there was none.
 
     It stands for missing sound behind bad packets, and where the clock only counts samples.
