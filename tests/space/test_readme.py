@@ -115,6 +115,13 @@ def test_options_named_alone_exist(name):
         assert option in every, option
 
 
+def test_targets_of_make_exist():
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    named = {name for text in TEXTS.values() for name in re.findall(r"`make ([a-z-]+)", text)}
+    blocks = re.findall(r"^make ([a-z-]+)", README + TEXTS["CONTRIBUTING.md"], re.MULTILINE)
+    assert {"app", "test", "test-fast", "samples"} <= named | set(blocks) <= set(targets)
+
+
 def test_scripts_have_options_and_recipes_that_exist():
     modules = ("training.train", "training.evaluate", "training.weights.average")
     every = frozenset().union(*map(options, modules))
