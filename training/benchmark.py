@@ -17,7 +17,7 @@ from training.trainer import Trainer
 WARM_UP, COUNTED = 4, 15  # steps
 
 
-def benchmark(recipe: Recipe, sources: Sources, out: Path, device: torch.device) -> str:
+def benchmark(recipe: Recipe, sources: Sources, cache: Path, device: torch.device) -> str:
     """Median milliseconds of each part of a step, and seconds of audio learnt from in a second.
 
     The step is the trainer's own, taken apart: mixing, forward (spectra, network and loss), all
@@ -25,7 +25,7 @@ def benchmark(recipe: Recipe, sources: Sources, out: Path, device: torch.device)
     more than twice as fast.
     """
     trainer, times = Trainer(recipe, device), defaultdict(list)
-    recordings = batching.place(AudioCache(out.parent / "cache"), sources, device)
+    recordings = batching.place(AudioCache(cache), sources, device)
     rows = (range(n * recipe.batch, (n + 1) * recipe.batch) for n in itertools.count())
     batches = batching.batches(sources, recipe.mixture, recordings, recipe.seed, rows)
 

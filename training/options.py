@@ -51,6 +51,24 @@ def add_sources(group, *, rooms: bool = True) -> None:
         )
 
 
+def add_out(parser, what: str) -> None:
+    """--out and --cache, for every command that decodes recordings."""
+    parser.add_argument("--out", type=path, required=True, metavar="DIR", help=what)
+    parser.add_argument(
+        "--cache",
+        type=path,
+        metavar="DIR",
+        help="folder for the decoded recordings, 350 MB an hour (default: cache beside --out)",
+    )
+
+
+def parsed(parser: argparse.ArgumentParser, argv: list[str] | None) -> argparse.Namespace:
+    """The options of a command with `add_out`."""
+    options = parser.parse_args(argv)
+    options.cache = options.cache or options.out.parent / "cache"
+    return options
+
+
 def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     """What `training.train` is asked for; ends the program where that cannot be."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=description)
@@ -62,7 +80,7 @@ def parse(argv: list[str] | None, description: str) -> argparse.Namespace:
     parser.add_argument(
         "--benchmark", action="store_true", help="time the parts of a step instead of training"
     )
-    return parser.parse_args(argv)
+    return parsed(parser, argv)
 
 
 def _add_data(group) -> None:
@@ -108,7 +126,7 @@ def _add_length(group) -> None:
 
 
 def _add_folders(group) -> None:
-    group.add_argument("--out", type=path, required=True, metavar="DIR", help="the run's folder")
+    add_out(group, "the run's folder")
     group.add_argument("--resume", action="store_true", help="go on from --out")
     group.add_argument(
         "--init",

@@ -50,6 +50,7 @@ def train(
     init: Path | None = None,
     teacher: Path | None = None,
     keep: bool = False,
+    cache: Path | None = None,
     device: torch.device | None = None,
 ) -> Trainer:
     """Train for `minutes` in all, or up to step `steps`, the last share with a falling rate.
@@ -57,7 +58,8 @@ def train(
     With `pairs` the same so many mixtures are heard again and again. A resumed run goes on towards
     the same end; one with `init` starts from the weights of that checkpoint that fit. With
     `teacher` the target is what that checkpoint makes of ordinary mixtures. With `keep` the weights
-    of each validation stay in `out`/step-N. Raises TrainingError in one sentence.
+    of each validation stay in `out`/step-N. Decoded recordings stay in `cache`, beside `out` where
+    it is not given. Raises TrainingError in one sentence.
     """
     rank, world, device = distributed.start(device or torch.device("cpu"))
     trainer, run = Trainer(recipe, device), Run(out)
@@ -66,7 +68,7 @@ def train(
         raise TrainingError(
             f"The run has had {run.minutes:.0f} minutes, {trainer.step} steps: ask for more."
         )
-    store = AudioCache(out.parent / "cache")
+    store = AudioCache(cache or out.parent / "cache")
     taught = partial(targets, load_teacher(teacher, device)) if teacher else None
     batches = _batches(trainer, sources[0], store, pairs, rank, world, taught)
     run.begun = time.monotonic()  # what comes before is no training
@@ -183,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     recipe = replace(recipe, seed=options.seed, batch=batch)
     sources = find_sources(options.clean, options.noise, options.rir)
     if options.benchmark:
-        console.show(benchmark(recipe, sources[0], options.out, device))
+        console.show(benchmark(recipe, sources[0], options.cache, device))
     else:
         train(
             recipe,
@@ -197,6 +199,7 @@ def main(argv: list[str] | None = None) -> int:
             init=options.init,
             teacher=options.teacher,
             keep=options.keep,
+            cache=options.cache,
             device=device,
         )
     return 0

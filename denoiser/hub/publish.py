@@ -108,7 +108,8 @@ def _publish(name: str, files: dict, kind: str, variables: dict, **options) -> s
             UPLOAD_SECONDS, lambda: _push(api, name, files, kind, variables, **options)
         )
     done = "is published" if new else "was already published, nothing has changed"
-    return f"{api.endpoint}/{'spaces/' * (kind == 'space')}{name} {done}: commit {commit}"
+    place = f"spaces/{name}" if kind == "space" else name
+    return f"{api.endpoint}/{place} {done}: commit {commit}"
 
 
 def _push(

@@ -72,7 +72,8 @@ class Tracks:
         what = _KINDS.get(stream.type, stream.type)
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else None
         title = ", ".join(filter(None, (named(stream), codec)))
-        self.lost.append(f"the {what} {stream.index + 1}" + f" ({title})" * bool(title))
+        suffix = f" ({title})" if title else ""
+        self.lost.append(f"the {what} {stream.index + 1}{suffix}")
 
 
 def describe(track, stream) -> None:

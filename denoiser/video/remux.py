@@ -149,7 +149,8 @@ def _remarks(container, stream, target: Path, lost: list[str]) -> list[str]:
 def _lost_tags(container, path: str) -> list[str]:
     with av.open(f"file:{path}", metadata_errors="replace") as film:
         missing = carried.missing_tags(container.metadata, film.metadata)
-    return [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
+    what = "the tags" if len(missing) > 1 else "the tag"
+    return [f"{what} {', '.join(missing)}"] if missing else []
 
 
 def _not_written(target: Path, error: OSError) -> audio.AudioError:

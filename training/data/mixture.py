@@ -103,31 +103,49 @@ class Mixture:
 
 def sample(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mixture:
     """Decide everything about item `index`; the same arguments give the same mixture."""
-    rng = np.random.default_rng((seed, index))
+    chance = _Chance(np.random.default_rng((seed, index)), config)
+    return _with_rare(_ordinary(chance, sources, (seed, index)), chance, sources)
 
-    def happens(share: float) -> bool:
-        return rng.random() < share
 
-    def excerpt(files: list[Path], speeds: tuple[float, float]) -> Excerpt:
-        speed = math.exp(rng.uniform(*np.log(speeds))) if happens(config.faster) else 1.0
-        return Excerpt(files[rng.integers(len(files))], rng.random(), speed)
+class _Chance:
+    """A generator, and what is asked of it often."""
 
-    def tilt() -> float:
-        return rng.uniform(-config.tilt_db, config.tilt_db) if happens(config.tilt) else 0.0
+    def __init__(self, rng: np.random.Generator, config: MixtureConfig):
+        self.rng, self.config = rng, config
 
+    def happens(self, share: float) -> bool:
+        return self.rng.random() < share
+
+    def excerpt(self, files: list[Path], speeds: tuple[float, float]) -> Excerpt:
+        speed = self.by_ratio(speeds) if self.happens(self.config.faster) else 1.0
+        return Excerpt(files[self.rng.integers(len(files))], self.rng.random(), speed)
+
+    def by_ratio(self, ends: tuple[float, float]) -> float:
+        return math.exp(self.rng.uniform(*np.log(ends)))
+
+    def tilt(self) -> float:
+        most = self.config.tilt_db
+        return self.rng.uniform(-most, most) if self.happens(self.config.tilt) else 0.0
+
+
+def _ordinary(chance: _Chance, sources: Sources, seed: tuple[int, int]) -> Mixture:
+    """Speech, noises, room and microphone. The order of the draws is part of the format."""
+    rng, config, happens = chance.rng, chance.config, chance.happens
     kind = rng.random()
     speech_only = kind < config.speech_only
     noise_only = not speech_only and kind < config.speech_only + config.noise_only
     recordings = 1 + happens(config.second_noise) + happens(config.third_noise)
     noises = [
-        (excerpt(sources.noise, config.noise_speed), rng.uniform(-10, 0)) for _ in range(recordings)
+        (chance.excerpt(sources.noise, config.noise_speed), rng.uniform(-10, 0))
+        for _ in range(recordings)
     ]
-    voices = [excerpt(sources.clean, config.speech_speed) for _ in range(rng.integers(3, 7))]
+    number = rng.integers(3, 7)
+    voices = [chance.excerpt(sources.clean, config.speech_speed) for _ in range(number)]
     coloured = happens(config.coloured)
     rooms = sources.rooms
-    mixture = Mixture(
-        seed=(seed, index),
-        speech=None if noise_only else excerpt(sources.clean, config.speech_speed),
+    return Mixture(
+        seed=seed,
+        speech=None if noise_only else chance.excerpt(sources.clean, config.speech_speed),
         noises=() if speech_only or coloured else tuple(noises),
         babble=tuple(voices) if happens(config.babble) and not speech_only else (),
         colour=rng.uniform(0, 2) if coloured and not speech_only else None,
@@ -135,19 +153,24 @@ def sample(sources: Sources, config: MixtureConfig, seed: int, index: int) -> Mi
         room=rooms[rng.integers(len(rooms))] if rooms and happens(config.reverberant) else None,
         snr_db=math.inf if speech_only else rng.uniform(*config.snr_db),
         level_dbfs=rng.uniform(*config.level_dbfs),
-        tilts_db=(tilt(), tilt()),
-        band_limit_hz=math.exp(rng.uniform(*np.log(config.band_limit_hz)))
+        tilts_db=(chance.tilt(), chance.tilt()),
+        band_limit_hz=chance.by_ratio(config.band_limit_hz)
         if happens(config.band_limit)
         else SAMPLE_RATE / 2,
         clip=rng.uniform(*config.clip_share) if happens(config.clip) else 1.0,
         place=rng.random(),
         hum_db=rng.uniform(-10, 5),
     )
+
+
+def _with_rare(mixture: Mixture, chance: _Chance, sources: Sources) -> Mixture:
+    """A held vowel, a guest, a muted stretch, each where its share says so."""
+    rng, config, happens = chance.rng, chance.config, chance.happens
     if mixture.speech and config.held and happens(config.held):
         mixture = replace(mixture, note=sample_note(rng, *config.held_hz))
     if mixture.speech and config.guest and happens(config.guest):
         guest = Guest(
-            excerpt(sources.clean, config.speech_speed),
+            chance.excerpt(sources.clean, config.speech_speed),
             begins=rng.uniform(*config.guest_begins),
             quieter_db=rng.uniform(*config.guest_db),
         )

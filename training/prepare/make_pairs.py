@@ -18,7 +18,7 @@ from training.data.cache import SAMPLE_RATE, AudioCache
 from training.data.mixture import MixtureConfig, sample
 from training.data.sources import Sources, find_sources
 from training.errors import TrainingError
-from training.options import add_sources, path
+from training.options import add_out, add_sources, parsed
 
 SNRS_DB = (-5, 0, 5, 10, 15)
 SPOKEN = 0.5  # least share of a pair in which somebody speaks
@@ -70,14 +70,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     add_sources(parser, rooms=False)
     parser.add_argument("--count", type=int, default=60, help="of pairs (default: %(default)s)")
-    parser.add_argument("--out", type=path, required=True, metavar="DIR")
-    options = parser.parse_args(argv)
+    add_out(parser, "folder for noisy/ and clean/")
+    options = parsed(parser, argv)
     if options.count < 1:
         parser.error("--count is 1 or more")
     kept, held_out = find_sources(options.clean, options.noise, [])
     if set(held_out.clean + held_out.noise) & set(kept.clean + kept.noise):
         console.say("Of fewer than 50 recordings training leaves none out.")
-    store = AudioCache(options.out.parent / "cache")
+    store = AudioCache(options.cache)
     for name, noisy, clean in pairs(held_out, store, options.count):
         for kind, wave in (("noisy", noisy), ("clean", clean)):
             (options.out / kind).mkdir(parents=True, exist_ok=True)

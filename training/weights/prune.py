@@ -21,7 +21,7 @@ from training.data import augment, batching
 from training.data.cache import AudioCache
 from training.data.sources import Sources, find_sources
 from training.errors import TrainingError
-from training.options import add_sources, path
+from training.options import add_out, add_sources, parsed, path
 from training.recipes import RECIPES
 
 SEED, BATCHES, BATCH = 7, 6, 8  # of the mixtures that it is fitted on
@@ -232,15 +232,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--state-channels", type=int, metavar="N", help="to keep in each block")
     parser.add_argument("--channels", type=int, metavar="N", help="to keep in the bottleneck")
     add_sources(parser)
-    parser.add_argument("--out", type=path, required=True, metavar="DIR")
-    options = parser.parse_args(argv)
+    add_out(parser, "the smaller model's folder")
+    options = parsed(parser, argv)
     if options.state_channels is None and options.channels is None:
         parser.error("give --state-channels, --channels or both")
     model = checkpoint.load(options.checkpoint, "cpu")
     if not isinstance(model, BandUNet):
         raise TrainingError(f"{options.checkpoint} is no BandUNet: give one.")
     sources, _ = find_sources(options.clean, options.noise, options.rir)
-    store = AudioCache(options.out.parent / "cache")
+    store = AudioCache(options.cache)
     noisy = mixtures(sources, store)
     store.report()
     if options.state_channels is not None:
