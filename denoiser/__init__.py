@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from denoiser.audio import read, write
@@ -24,7 +24,7 @@ _PLACES = {
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Public names, imported when they are first used: PyTorch takes seconds to load."""
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)

@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from denoiser import audio
-from denoiser.files import fitting
+from denoiser.files import StrPath, fitting
 
 ENDING = "_denoised"
 
@@ -25,17 +25,19 @@ def plan(
     sources whose targets only case or Unicode's normal form would tell apart, the second gets
     another name, and `notify` a sentence, as for everything that is refused.
     """
-    refused = []
+    refused: list[str] = []
 
     def refuse(sentence: str) -> None:
         refused.append(sentence)
         notify(sentence)
 
-    sources = {}  # what each is on disk -> its path, and its folder under `out`
+    # what each is on disk -> its path, and its folder under `out`
+    sources: dict[str, tuple[Path, Path]] = {}
     for source, folder in _sources(list(dict.fromkeys(given)), refuse):
         place = os.path.join(os.path.realpath(source.parent), source.name)
         sources.setdefault(place, (source, folder))  # it may be named twice, or named and found
-    busy, names, jobs = set(map(_key, sources)), _Names(), []
+    busy, names = set(map(_key, sources)), _Names()
+    jobs: list[tuple[Path, Path]] = []
     for source, folder in sources.values():
         target, remark = names.take(source, out / folder if out else source.parent)
         if os.path.exists(target) and not force:
@@ -92,9 +94,9 @@ def _kept(given: list[Path]) -> dict[Path, Path]:
 class _Names:
     """The targets that are taken already, by what a file system may take for the same."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.taken: dict[str, tuple[Path, Path]] = {}  # key -> source and target
-        self.numbers = defaultdict(lambda: count(2))
+        self.numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
 
     def take(self, source: Path, folder: Path) -> tuple[Path, str | None]:
         """A target that no other source has, and a sentence where it is not the usual one.
@@ -114,7 +116,7 @@ class _Names:
         return target, f"{source} becomes {target}: {theirs} is the result of {first}."
 
 
-def _key(path) -> str:
+def _key(path: StrPath) -> str:
     """The same for paths that some file system takes for one: macOS and Windows ignore case."""
     folded = unicodedata.normalize("NFD", os.path.realpath(path)).casefold()
     return unicodedata.normalize("NFD", folded)

@@ -11,8 +11,12 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from denoiser import __version__, console
+
+if TYPE_CHECKING:
+    from denoiser.models import Model
 
 
 @console.command
@@ -71,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_publish(commands) -> None:
+def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     publish = commands.add_parser(
         "publish",
         help="send a checkpoint, or this checkout as a Space, to the Hugging Face Hub",
@@ -142,7 +146,7 @@ def _jobs(files: list[Path], out: Path | None, force: bool) -> tuple[list[tuple[
     return batch.plan(files, out, force=force, notify=console.say)
 
 
-def _run(model, jobs: list[tuple[Path, Path]], strength: float) -> int:
+def _run(model: Model, jobs: list[tuple[Path, Path]], strength: float) -> int:
     """Denoises each source to its target; goes on after a bad one; how many were bad."""
     from tqdm import tqdm
 

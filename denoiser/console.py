@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
+from typing import TextIO
 
 from denoiser.errors import DenoiserError
 
@@ -91,7 +92,7 @@ def list_paths() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
-def printable(text: str, stream) -> str:
+def printable(text: str, stream: TextIO) -> str:
     """The text with escapes such as \\u8a9e for what the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
@@ -120,7 +121,7 @@ def _write(text: str, name: str) -> None:
         raise
 
 
-def _abandon(stream) -> None:
+def _abandon(stream: TextIO) -> None:
     """Leads a stream nowhere, so that what it still holds does not fail again as Python ends."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

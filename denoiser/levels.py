@@ -15,6 +15,7 @@ import numpy as np
 from denoiser import audio
 from denoiser.audio.layouts import SILENT_CHANNEL_DB, Downmix, loudness_weights
 from denoiser.errors import needing
+from denoiser.files import StrPath
 
 FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
 AUDIBLE_HZ = (20.0, 20_000.0)
@@ -45,7 +46,9 @@ class Survey:
 def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
     """Levels of a recording that comes as consecutive waves; memory for 0.4 s and a few numbers."""
     samples, peak = 0, 0.0
-    offsets, powers, covariances = [], [], []
+    offsets: list[np.ndarray] = []
+    powers: list[float] = []
+    covariances: list[np.ndarray] = []
     for stretch in stretches(blocks, round(STRETCH_SECONDS * sample_rate)):
         samples += stretch.shape[1]
         peak = max(peak, float(np.abs(stretch).max()))
@@ -67,7 +70,7 @@ def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
     )
 
 
-def downmix_of(path) -> Downmix:
+def downmix_of(path: StrPath) -> Downmix:
     """How a file's channels become one; looks at all of it where there are several."""
     about = audio.info(path)
     if about.channels == 1:
@@ -144,7 +147,8 @@ class Meter:
         self.sample_rate, self.size = sample_rate, round(STRETCH_SECONDS * sample_rate)
         self.weights = loudness_weights(layout)
         self.rest = np.zeros((len(self.weights), 0), np.float32)
-        self.powers, self.weighted = [], []  # (channels, n) of 20 ms, plain and K-weighted
+        self.powers: list[np.ndarray] = []  # (channels, n) of 20 ms
+        self.weighted: list[np.ndarray] = []  # the same, K-weighted
         self.peak = 0.0
         self.filters = list(Reference(sample_rate)._filters.values())  # the two of ITU-R BS.1770
         self.states = [np.zeros((len(self.weights), 2)) for _ in self.filters]
@@ -196,7 +200,7 @@ class Meter:
         return float(_lufs(blocks[_lufs(blocks) > _lufs(blocks.mean()) - 10].mean()))
 
 
-def _lufs(powers):
+def _lufs(powers: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.maximum(powers, 1e-20)) - 0.691
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from denoiser import audio
+from denoiser.audio.layouts import Downmix
 from denoiser.errors import needing
 from denoiser.levels import downmix_of
 from denoiser.mixing import Listener
@@ -134,7 +135,8 @@ class MelPower:
         rows = int(librosa.hz_to_mel(sample_rate / 2) / MEL_STEP)
         self.filters = librosa.filters.mel(sr=sample_rate, n_fft=self.n_fft, n_mels=rows, norm=None)
         self.rest = np.zeros(self.n_fft // 2, np.float32)  # frames are centred on their time
-        self.columns, self.samples = [], 0
+        self.columns: list[np.ndarray] = []
+        self.samples = 0
 
     def add(self, wave: np.ndarray) -> None:
         """The next samples, (n,)."""
@@ -170,7 +172,7 @@ class Spectrograms(Listener):
     `downmix` makes one channel of all, `expected` is the length in seconds.
     """
 
-    def __init__(self, sample_rate: int, expected: float, downmix):
+    def __init__(self, sample_rate: int, expected: float, downmix: Downmix):
         self.downmix, self.sample_rate = downmix, sample_rate
         self.sides = [MelPower(sample_rate, expected) for _ in range(3)]
 

@@ -11,10 +11,13 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from denoiser import checkpoint, console
+from denoiser.files import StrPath
 from denoiser.metrics import HEADLINE, METRICS
 
+Sets = dict[str, dict[str, Any]]  # the sets of metrics.json: name -> "pairs", "noisy", "enhanced"
 TASK = "audio-to-audio"
 TAGS = ["speech-enhancement", "noise-suppression", "speech", "audio", "pytorch"]
 KEPT = re.compile(r"(?ms)^## (?:Measured limits|Training|Data)\n.*?(?=^## |\Z)")
@@ -68,7 +71,7 @@ CAUSAL = "It is causal: it can process a live stream."
 NOT_CAUSAL = "It uses both past and future of a recording: it is not made for live sound."
 
 
-def text(folder, source: str | None = None) -> str:
+def text(folder: StrPath, source: str | None = None) -> str:
     """The card of the checkpoint in a folder, for readers who know it as `source`."""
     folder = Path(folder)
     model = checkpoint.load(folder, "cpu")
@@ -89,7 +92,7 @@ def text(folder, source: str | None = None) -> str:
     return f"---\n{_front_matter(title, sets, old)}\n---\n{body}"
 
 
-def _front_matter(title: str, sets: dict, old: str) -> str:
+def _front_matter(title: str, sets: Sets, old: str) -> str:
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     results = [
@@ -109,15 +112,15 @@ def _front_matter(title: str, sets: dict, old: str) -> str:
         license="mit",
         pipeline_tag=TASK,
         tags=TAGS,
-        datasets=ModelCard(old).data.datasets if old else None,
+        datasets=ModelCard(old).data.get("datasets") if old else None,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None,
         model_name=title,
         eval_results=results or None,
     ).to_yaml(line_break="\n")
 
 
-def _sets(folder: Path) -> dict:
-    """The sets of metrics.json that were scored: name -> {"pairs", "noisy", "enhanced"}."""
+def _sets(folder: Path) -> Sets:
+    """The sets of metrics.json that were scored."""
     try:
         results = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -131,7 +134,7 @@ def _sets(folder: Path) -> dict:
     }
 
 
-def scores_table(sets: dict) -> str:
+def scores_table(sets: Sets) -> str:
     """Noisy and enhanced means of every set of metrics.json as Markdown: the HEADLINE metrics."""
     scored = {metric for scores in sets.values() for metric in scores["enhanced"]}
     metrics = [metric for metric in HEADLINE if metric in scored]

@@ -12,14 +12,17 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Callable, Iterator
 from concurrent import futures
-from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from denoiser import checkpoint
 from denoiser.checkpoint import CheckpointError
+from denoiser.files import StrPath
+from denoiser.models import Network
 
 NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 SOURCE = re.compile(rf"({NAME})(?:@([\w./-]+))?", re.ASCII)
@@ -30,6 +33,7 @@ DECISION_SECONDS = 8  # until it is known: is the Hub there, which commit is mea
 MOST_BYTES = 200_000_000  # of a file: a model of this kind has one or two million
 DOWNLOAD_SECONDS = 300  # for all the rest: half a megabyte takes a second, a dead line ends
 LOGIN = "log in with `hf auth login` or set HF_TOKEN"
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)  # unless it is set up, Python prints warnings on stderr
 
 
@@ -45,7 +49,7 @@ class TokenRefused(Unreachable):
     """The Hub does not take our token, not even for what is public."""
 
 
-def load(source=None, device: str = "auto") -> torch.nn.Module:
+def load(source: StrPath | None = None, device: str = "auto") -> Network:
     """A folder, "owner/name" or "owner/name@revision" on the Hub -> the model, ready to denoise.
 
     None is the embedded default; what else a source may be, `fetch` says. device "auto" is CUDA,
@@ -57,7 +61,7 @@ def load(source=None, device: str = "auto") -> torch.nn.Module:
     return checkpoint.load(folder, device)
 
 
-def fetch(source=None) -> tuple[Path, str | None]:
+def fetch(source: StrPath | None = None) -> tuple[Path, str | None]:
     """A source -> the folder that holds it here, and a notice if that may not be its newest state.
 
     None is the embedded checkpoint. A folder that exists wins over a Hub name of the same
@@ -69,7 +73,7 @@ def fetch(source=None) -> tuple[Path, str | None]:
     """
     if not source:
         return checkpoint.DEFAULT, None
-    parts = None if isinstance(source, PathLike) else SOURCE.fullmatch(source)
+    parts = SOURCE.fullmatch(source) if isinstance(source, str) else None
     if parts is None or Path(source).is_dir():
         return Path(source), None
     name, revision = parts[1], parts[2] or "main"
@@ -91,8 +95,9 @@ def _cached(name: str, revision: str) -> Path | None:
     """The folder of a revision that was once fetched whole, without asking the network."""
     from huggingface_hub import try_to_load_from_cache
 
-    paths = [try_to_load_from_cache(name, file, revision=revision) for file in NEEDED]
-    return Path(paths[0]).parent if all(isinstance(path, str) for path in paths) else None
+    there = (try_to_load_from_cache(name, file, revision=revision) for file in NEEDED)
+    paths = [Path(path) for path in there if isinstance(path, str)]
+    return paths[0].parent if len(paths) == len(NEEDED) else None
 
 
 def _download(name: str, revision: str) -> Path:
@@ -113,7 +118,7 @@ def _download(name: str, revision: str) -> Path:
                 raise HubError(f"{name}@{revision} on the Hub holds no {file}: choose another.")
         files = [file for file in WANTED if file in sizes]
         _refuse_giants(name, max(sizes[file] for file in files))
-        return get("config.json", about.sha), files
+        return get("config.json", about.sha or revision), files
 
     with _explained(name, revision):
         config, files = within(DECISION_SECONDS, decide)
@@ -160,9 +165,9 @@ def _verify(path: Path) -> None:
         raise CheckpointError(f"{path} was damaged on its way or in the cache: fetch it again.")
 
 
-def within(seconds: float, call):
+def within(seconds: float, call: Callable[[], Result]) -> Result:
     """call(), or TimeoutError after that many seconds; says so when there is a wait at all."""
-    outcome = futures.Future()
+    outcome: futures.Future[Result] = futures.Future()
 
     def work() -> None:
         try:
@@ -190,7 +195,7 @@ def client_errors() -> tuple[type[Exception], ...]:
 
 
 @contextlib.contextmanager
-def _explained(name: str, revision: str):
+def _explained(name: str, revision: str) -> Iterator[None]:
     """Turns the client's errors into one sentence each."""
     from huggingface_hub.utils import (
         GatedRepoError,

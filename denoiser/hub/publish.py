@@ -10,12 +10,17 @@ import contextlib
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from denoiser import checkpoint
+from denoiser.files import StrPath
 from denoiser.hub import card, download
 from denoiser.hub.download import LOGIN, HubError
 
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationCopy, HfApi
 ROOT = Path(__file__).parents[2]
 FILES = ("config.json", "model.safetensors", "metrics.json")
 SPACE = (  # what the page needs; nothing else of the checkout goes into a Space
@@ -30,9 +35,17 @@ SPACE = (  # what the page needs; nothing else of the checkout goes into a Space
     "samples/noisy",
 )
 UPLOAD_SECONDS = 600
+Kind = Literal["model", "space"]
 
 
-def publish(folder, name: str, *, private=False, revision="main", dry_run=False) -> str:
+def publish(
+    folder: StrPath,
+    name: str,
+    *,
+    private: bool = False,
+    revision: str = "main",
+    dry_run: bool = False,
+) -> str:
     """The checkpoint in a folder -> a model on the Hub, with a card written for it; what was done.
 
     Only FILES and the card are sent: never what a training run needs to go on.
@@ -41,18 +54,20 @@ def publish(folder, name: str, *, private=False, revision="main", dry_run=False)
     checkpoint.load(folder, "cpu")  # what cannot be loaded is not published
     files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     files["README.md"] = card.text(folder, name).encode()
-    options = {"private": private, "revision": revision, "dry_run": dry_run}
-    return _publish(name, files, "model", {}, **options)
+    return _publish(name, files, "model", {}, private=private, revision=revision, dry_run=dry_run)
 
 
-def publish_space(name: str, *, model: str | None = None, private=False, dry_run=False) -> str:
+def publish_space(
+    name: str, *, model: str | None = None, private: bool = False, dry_run: bool = False
+) -> str:
     """The page of this checkout, with the weights and samples it uses -> a Space; what was done.
 
     The Space becomes equal to `space_files`: a file that is only there is removed. With `model`, a
     name on the Hub, the page runs its weights: their commit of today, which is fetched when the
     Space is built.
     """
-    files, variables = space_files(), {}
+    files = space_files()
+    variables: dict[str, str] = {}
     if model:
         folder, _ = download.fetch(model)
         if not download.COMMIT.fullmatch(folder.name):
@@ -61,8 +76,9 @@ def publish_space(name: str, *, model: str | None = None, private=False, dry_run
         served, commit = model.split("@")[0], folder.name
         files["README.md"] = _naming(files["README.md"].decode(), served, commit).encode()
         variables["DENOISER_MODEL"] = f"{served}@{commit}"
-    options = {"private": private, "revision": "main", "dry_run": dry_run}
-    return _publish(name, files, "space", variables, **options)
+    return _publish(
+        name, files, "space", variables, private=private, revision="main", dry_run=dry_run
+    )
 
 
 def space_files() -> dict[str, bytes]:
@@ -87,15 +103,24 @@ def _naming(readme: str, model: str, commit: str) -> str:
     from huggingface_hub import SpaceCard
 
     space = SpaceCard(readme)
-    space.data.models = [model]
-    space.data.preload_from_hub = [f"{model} {','.join(download.WANTED)} {commit}"]
+    space.data["models"] = [model]
+    space.data["preload_from_hub"] = [f"{model} {','.join(download.WANTED)} {commit}"]
     return str(space)
 
 
-def _publish(name: str, files: dict, kind: str, variables: dict, **options) -> str:
+def _publish(
+    name: str,
+    files: dict[str, bytes],
+    kind: Kind,
+    variables: dict[str, str],
+    *,
+    private: bool,
+    revision: str,
+    dry_run: bool,
+) -> str:
     if not re.fullmatch(download.NAME, name, re.ASCII):
         raise HubError(f"{name} is no name on the Hub: give owner/name.")
-    if options.pop("dry_run"):
+    if dry_run:
         listed = "\n".join(f"{len(files[path]):>10,}  {path}" for path in sorted(files))
         return f"{listed}\n{len(files)} files for the {kind} {name}. Nothing was sent."
     from huggingface_hub import HfApi
@@ -105,7 +130,8 @@ def _publish(name: str, files: dict, kind: str, variables: dict, **options) -> s
         # Is the Hub there, and the token good?
         download.within(download.DECISION_SECONDS, api.whoami)
         commit, new = download.within(
-            UPLOAD_SECONDS, lambda: _push(api, name, files, kind, variables, **options)
+            UPLOAD_SECONDS,
+            lambda: _push(api, name, files, kind, variables, private=private, revision=revision),
         )
     done = "is published" if new else "was already published, nothing has changed"
     place = f"spaces/{name}" if kind == "space" else name
@@ -113,24 +139,33 @@ def _publish(name: str, files: dict, kind: str, variables: dict, **options) -> s
 
 
 def _push(
-    api, name: str, files: dict, kind: str, variables: dict, *, private: bool, revision: str
+    api: HfApi,
+    name: str,
+    files: dict[str, bytes],
+    kind: Kind,
+    variables: dict[str, str],
+    *,
+    private: bool,
+    revision: str,
 ) -> tuple[str, bool]:
     """Creates what is missing and sends one commit; its hash, and whether it is a new one.
 
     The client compares with what is there, and sends nothing when all is equal.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceInfo
 
-    sdk = {"space_sdk": "gradio"} if kind == "space" else {}
-    api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True, **sdk)
+    sdk = "gradio" if kind == "space" else None
+    api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk)
     about = api.repo_info(name, repo_type=kind)
     if private and not about.private:
         raise HubError(f"{name} exists and is public: make it private on its page first.")
     if revision != "main":
         api.create_branch(name, branch=revision, repo_type=kind, exist_ok=True)
         about = api.repo_info(name, repo_type=kind, revision=revision)
-    operations = [CommitOperationAdd(path, content) for path, content in sorted(files.items())]
-    if kind == "space":
+    operations: list[CommitOperationAdd | CommitOperationDelete | CommitOperationCopy] = [
+        CommitOperationAdd(path, content) for path, content in sorted(files.items())
+    ]
+    if isinstance(about, SpaceInfo):
         there = {sibling.rfilename for sibling in about.siblings or []} - {".gitattributes"}
         operations += [CommitOperationDelete(path) for path in sorted(there - set(files))]
     for variable, value in variables.items():
@@ -145,22 +180,23 @@ def _push(
     return commit.oid, commit.oid != about.sha
 
 
-def _title(files: dict) -> str:
-    return json.loads(files["config.json"])["model"]
+def _title(files: dict[str, bytes]) -> str:
+    return str(json.loads(files["config.json"])["model"])
 
 
 @contextlib.contextmanager
-def _explained(name: str):
+def _explained(name: str) -> Iterator[None]:
     """Turns the client's errors into one sentence each."""
     from huggingface_hub.utils import LocalTokenNotFoundError
 
+    refusals: tuple[type[Exception], ...] = (*download.client_errors(), ValueError)
     try:
         yield
     except HubError:
         raise
     except LocalTokenNotFoundError as error:
         raise HubError(f"Publishing needs a token that may write: {LOGIN}.") from error
-    except (*download.client_errors(), ValueError) as error:
+    except refusals as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 401 or isinstance(error, UnicodeError):
             raise HubError(download.refused_token(name)) from error

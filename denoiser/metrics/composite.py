@@ -68,7 +68,7 @@ def wss(enhanced: np.ndarray, clean: np.ndarray) -> float:
     """
     energies = [_band_energies(_frames(wave) * WSS_SCALE) for wave in (clean, enhanced)]
     clean_slope, slope = (np.diff(energy, axis=1) for energy in energies)
-    weight = sum(_slope_weights(energy) for energy in energies)
+    weight = np.sum([_slope_weights(energy) for energy in energies], axis=0)
     distance = (weight * np.square(clean_slope - slope)).sum(1) / weight.sum(1)
     return _mean_of_best(distance)
 

@@ -58,9 +58,12 @@ def opinions(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> di
     Keys csig, cbak, covl, and wide-band pesq, which they are made of.
     """
     _check(enhanced, clean)
-    pair = [_at(wave, sample_rate, composite.SAMPLE_RATE) for wave in (enhanced, clean)]
-    wide_band = _pesq(*pair, composite.SAMPLE_RATE, "wb")
-    parts = (part(*pair) for part in (composite.llr, composite.wss, composite.segmental_snr))
+    rate = composite.SAMPLE_RATE
+    enhanced, clean = (_at(wave, sample_rate, rate) for wave in (enhanced, clean))
+    wide_band = _pesq(enhanced, clean, rate, "wb")
+    parts = (
+        part(enhanced, clean) for part in (composite.llr, composite.wss, composite.segmental_snr)
+    )
     return {"pesq": wide_band} | composite.combine(wide_band, *parts)
 
 

@@ -7,12 +7,15 @@ languages and flags; chapters and tags with the container.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import av
 import numpy as np
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
 
 from denoiser.audio.damage import DAMAGE
 from denoiser.audio.decode import MOST_NEW_STREAMS
@@ -33,27 +36,27 @@ _QUICKTIME = {"deu": "ger", "swe": "sve", "ell": "gre", "isl": "ice", "sqi": "al
 class Tracks:
     """The tracks of a new film, by the index of what they were made from, and what it lacks."""
 
-    written: av.container.OutputContainer
-    copies: dict = field(default_factory=dict)
+    written: OutputContainer
+    copies: dict[int, Stream] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
-    def copy(self, stream, *, needed: bool = False):
+    def copy(self, stream: Stream, *, needed: bool = False) -> None:
         """A track for the packets of a stream; ValueError if it is needed and cannot be held."""
         if _is_chapters(stream):
-            return None
+            return
         if stream.type == "video" and stream.disposition & COVER:
-            return self._copy_cover(stream)
+            self._copy_cover(stream)
+            return
         if not needed and not _holds(self.written, stream):
             self._lose(stream)
-            return None
+            return
         # opaque: a codec that is read here need not be one that can be written
         copy = self.written.add_stream_from_template(stream, opaque=True)
         describe(copy, stream)
         if stream.type != "attachment":
             self.copies[stream.index] = copy
-        return copy
 
-    def _copy_cover(self, stream) -> None:
+    def _copy_cover(self, stream: Stream) -> None:
         """Matroska holds covers as attachments, MP4 as pictures; the others do not."""
         into = self.written.format.name
         data = _only_packet(stream) if into == "matroska" else None
@@ -68,7 +71,7 @@ class Tracks:
         else:
             self.lost.append("the cover")
 
-    def _lose(self, stream) -> None:
+    def _lose(self, stream: Stream) -> None:
         what = _KINDS.get(stream.type, stream.type)
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else None
         title = ", ".join(filter(None, (named(stream), codec)))
@@ -76,7 +79,7 @@ class Tracks:
         self.lost.append(f"the {what} {stream.index + 1}{suffix}")
 
 
-def describe(track, stream) -> None:
+def describe(track: Stream, stream: Stream) -> None:
     """Name, language and flags of a stream for the track that takes its place."""
     tags = {
         key: value
@@ -91,7 +94,7 @@ def describe(track, stream) -> None:
     track.disposition = stream.disposition
 
 
-def named(stream) -> str:
+def named(stream: Stream) -> str:
     """Title and language of a stream, as far as it has them."""
     tags = stream.metadata
     title = tags.get("title") or tags.get("name") or tags.get("filename")
@@ -99,7 +102,7 @@ def named(stream) -> str:
     return ", ".join(filter(None, (title, language if language != "und" else None)))
 
 
-def missing_tags(before: dict, after: dict) -> list[str]:
+def missing_tags(before: Iterable[str], after: Iterable[str]) -> list[str]:
     """Names of tags that a container did not take over."""
     there = {key.lower() for key in after}
     return [
@@ -111,7 +114,12 @@ def missing_tags(before: dict, after: dict) -> list[str]:
     ]
 
 
-def packets(container, copies: dict, times: dict, zero: float) -> Iterator[tuple[float, av.Packet]]:
+def packets(
+    container: InputContainer,
+    copies: dict[int, Stream],
+    times: dict[int, np.ndarray | None],
+    zero: float,
+) -> Iterator[tuple[float, av.Packet]]:
     """Times in s, never falling, and packets of the copied streams, `zero` seconds earlier.
 
     `copies` and `times` go by the index of a stream; `times` `(packets, 2)`, of showing and of
@@ -122,14 +130,13 @@ def packets(container, copies: dict, times: dict, zero: float) -> Iterator[tuple
     latest = 0.0
     for packet in _demuxed(container, list(tracks)):
         index = packet.stream_index
-        for each in tracks[index].timed(packet):
+        for time, each in tracks[index].timed(packet):
             each.stream = copies[index]
-            time = each.pts if each.dts is None else each.dts
-            latest = max(latest, float(time * each.time_base))
+            latest = max(latest, time)
             yield latest, each
 
 
-def _demuxed(container, indices: list[int]) -> Iterator[av.Packet]:
+def _demuxed(container: InputContainer, indices: list[int]) -> Iterator[av.Packet]:
     streams = [container.streams[index] for index in indices]
     for _ in range(MOST_NEW_STREAMS):
         try:
@@ -144,58 +151,64 @@ def _demuxed(container, indices: list[int]) -> Iterator[av.Packet]:
 class _Track:
     """Puts right the times of one stream's packets: they rise, and begin at the film's zero."""
 
-    def __init__(self, stream, zero: float, times: np.ndarray | None):
-        self._base, self._times = stream.time_base, None if times is None else iter(times.tolist())
+    def __init__(self, stream: Stream, zero: float, times: np.ndarray | None):
+        self._base = stream.time_base or Fraction(1, av.time_base)
+        self._times: Iterator[list[int]] = iter(() if times is None else times.tolist())
         self._continuous = stream.type in ("audio", "video")
         self._codec = stream.codec_context.name if stream.codec_context else ""
-        self._single = unpacked(stream) if self._codec else lambda packet: [packet]
+        self._single = unpacked(stream)
         self._shift = -round(zero / self._base)
-        self._due, self._last = None, None  # when the next packet is due, and the last was decoded
+        self._due: int | None = None  # when the next packet is,
+        self._last: int | None = None  # and when the last was decoded
 
-    def timed(self, packet: av.Packet) -> list[av.Packet]:
-        """What becomes of a packet; the empty one at the end gives what was held back."""
-        ready = [each for each in self._single(packet if packet.size else None) if each is not None]
+    def timed(self, packet: av.Packet) -> list[tuple[float, av.Packet]]:
+        """What becomes of a packet, with its time in s; the empty one at the end gives the rest."""
+        ready = self._single(packet if packet.size else None)
         if self._codec == "mov_text":  # the muxer makes the pauses between them anew
             ready = [each for each in ready if bytes(each) != b"\0\0"]
-        for each in ready:
-            each.time_base = self._base
-            each.pts, each.dts = self._given(each)
-            self._move(each)
-        return ready
+        times = [self._move(each, *self._given(each)) for each in ready]
+        return [(float(time * self._base), each) for time, each in zip(times, ready, strict=True)]
 
-    def _given(self, packet) -> tuple[int, int | None]:
+    def _given(self, packet: av.Packet) -> tuple[int, int | None]:
         """Times of showing and decoding; the latter may be left to the muxer."""
-        times = next(self._times, None) if self._times else None
-        if times:
-            return tuple(times)
+        times = next(self._times, None)
+        if times is not None:
+            shown, decoded = times
+            return shown, decoded
         if packet.pts is not None:
             return packet.pts, packet.dts
         due = packet.dts if packet.dts is not None else (self._due or 0) - self._shift
         return due, due
 
-    def _move(self, packet) -> None:
-        """To the film's zero, and on where a joined recording begins again or leaps ahead."""
-        decoded = (packet.pts if packet.dts is None else packet.dts) + self._shift
+    def _move(self, packet: av.Packet, pts: int, dts: int | None) -> int:
+        """To the film's zero, and on where a joined recording begins again or leaps ahead.
+
+        Returns the time of decoding, or of showing where the other is left to the muxer.
+        """
+        decoded = (pts if dts is None else dts) + self._shift
         if self._due is not None and self._continuous:
             leap = float((decoded - self._due) * self._base)
             if leap < -JUMP_SECONDS or leap > LONGEST_HOLE_SECONDS:
                 self._shift += self._due - decoded
-        packet.pts += self._shift
-        if packet.dts is not None:
-            packet.dts += self._shift
+        pts += self._shift
+        if dts is not None:
+            dts += self._shift
             if self._continuous and self._last is not None:
-                packet.dts = max(packet.dts, self._last + 1)
-            self._last, packet.pts = packet.dts, max(packet.pts, packet.dts)
-        self._due = (packet.pts if packet.dts is None else packet.dts) + (packet.duration or 0)
+                dts = max(dts, self._last + 1)
+            self._last, pts = dts, max(pts, dts)
+        packet.time_base, packet.pts, packet.dts = self._base, pts, dts
+        time = pts if dts is None else dts
+        self._due = time + (packet.duration or 0)
+        return time
 
 
-def _is_chapters(stream) -> bool:
+def _is_chapters(stream: Stream) -> bool:
     """MP4 keeps chapters as a track, too; the muxer makes it anew."""
     chapters = len(stream.container.chapters())
     return stream.type == "data" and bool(chapters) and stream.frames == chapters
 
 
-def _only_packet(stream) -> bytes | None:
+def _only_packet(stream: Stream) -> bytes | None:
     """The picture of a cover."""
     name = stream.container.name
     with suppress(*DAMAGE), av.open(name, metadata_errors="replace") as container:
@@ -204,7 +217,7 @@ def _only_packet(stream) -> bytes | None:
     return None
 
 
-def _holds(written, stream) -> bool:
+def _holds(written: OutputContainer, stream: Stream) -> bool:
     """Whether a container of this kind takes a stream, by trial."""
     into = written.format.name
     if into == "webm" and stream.type in ("attachment", "data"):

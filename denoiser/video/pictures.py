@@ -8,31 +8,36 @@ times to some pictures only. What was copied from there into another container h
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from fractions import Fraction
 from itertools import chain
 
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
 
 from denoiser import audio
 from denoiser.audio.damage import DAMAGE
+from denoiser.files import StrPath
 
 JUMP_SECONDS = 1.0  # back in time: a recording that begins again, not pictures out of order
 _UNKNOWN = np.iinfo(np.int64).min
 
 
-def unpacked(stream):
+def unpacked(stream: Stream) -> Callable[[av.Packet | None], list[av.Packet]]:
     """A function packet -> packets with one picture each; None gives what is still held back.
 
     DivX and XviD put a P- and a B-frame into one packet of an AVI, and nothing into the next.
     """
-    if stream.codec_context.name != "mpeg4":
+    if not stream.codec_context or stream.codec_context.name != "mpeg4":
         return lambda packet: [packet] if packet is not None else []
     filtering = BitStreamFilterContext("mpeg4_unpack_bframes", stream)
 
-    def single(packet) -> list[av.Packet]:
+    def single(packet: av.Packet | None) -> list[av.Packet]:
         try:
             return filtering.filter(packet)
         except DAMAGE:
@@ -41,7 +46,7 @@ def unpacked(stream):
     return single
 
 
-def times(path, index: int) -> Generator[None, None, np.ndarray | None]:
+def times(path: StrPath, index: int) -> Generator[None, None, np.ndarray | None]:
     """Times `(pictures, 2)` of showing and decoding for the stream `index`, in its time base.
 
     None where those of the container can be trusted: it is read up to the first picture that is
@@ -49,11 +54,12 @@ def times(path, index: int) -> Generator[None, None, np.ndarray | None]:
     None as a sign of progress.
     """
     with audio.opened(path) as (container, _):
-        stream, avi = container.streams[index], container.format.name == "avi"
-        if not stream.codec_context.has_b_frames:
+        stream, avi = _stream(container, index), container.format.name == "avi"
+        unit = stream.time_base
+        if not stream.codec_context.has_b_frames or not unit:
             return None
-        given = yield from _given(stream)
-        duration = _duration(stream)
+        given = yield from _given(container, stream, JUMP_SECONDS / unit)
+        duration = _duration(stream, unit)
     if given is None or not len(given):
         return None
     ranks = yield from _ranks(path, index, len(given))
@@ -70,10 +76,20 @@ def times(path, index: int) -> Generator[None, None, np.ndarray | None]:
     return np.stack((shown, decoded - max(0, (decoded - shown).max())), axis=1)
 
 
-def _given(stream) -> Generator[None, None, np.ndarray | None]:
-    """The container's times `(pictures, 2)`, or None if they show pictures out of order."""
-    given, latest, back = array("q"), None, JUMP_SECONDS / stream.time_base
-    for packet in _packets(stream):
+def _stream(container: InputContainer, index: int) -> VideoStream:
+    return next(stream for stream in container.streams.video if stream.index == index)
+
+
+def _given(
+    container: InputContainer, stream: VideoStream, back: float
+) -> Generator[None, None, np.ndarray | None]:
+    """The container's times `(pictures, 2)`, or None if they show pictures out of order.
+
+    Less than `back`, in its time base, is out of order; more is a recording that begins again.
+    """
+    given = array("q")
+    latest: int | None = None
+    for packet in _packets(container, stream):
         pts, dts = packet.pts, packet.dts
         if pts is not None:
             if latest is not None and 0 < latest - pts < back:
@@ -84,11 +100,11 @@ def _given(stream) -> Generator[None, None, np.ndarray | None]:
     return np.array(given, np.int64).reshape(-1, 2)
 
 
-def _packets(stream) -> Iterator[av.Packet]:
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
     """Packets with one picture each, as far as the file goes."""
     single = unpacked(stream)
     try:
-        for packet in stream.container.demux(stream):
+        for packet in container.demux(stream):
             if packet.size:
                 yield from single(packet)
         yield from single(None)
@@ -96,10 +112,10 @@ def _packets(stream) -> Iterator[av.Packet]:
         return
 
 
-def _duration(stream) -> int:
-    """Of a picture, in the time base of the stream."""
+def _duration(stream: VideoStream, unit: Fraction) -> int:
+    """Of a picture, in the time base of the stream, which is `unit` seconds."""
     rate = stream.average_rate or stream.guessed_rate or 25
-    return max(1, round(1 / (rate * stream.time_base)))
+    return max(1, round(1 / (rate * unit)))
 
 
 def _places(decoded: np.ndarray, duration: int) -> np.ndarray:
@@ -110,17 +126,17 @@ def _places(decoded: np.ndarray, duration: int) -> np.ndarray:
     return places
 
 
-def _ranks(path, index: int, count: int) -> Generator[None, None, np.ndarray]:
+def _ranks(path: StrPath, index: int, count: int) -> Generator[None, None, np.ndarray]:
     """The places `(count,)` of the pictures in the order of showing, in which a decoder gives them.
 
     One that cannot be decoded follows the one before it.
     """
     order, shown = np.full(count, -1.0), 0
     with audio.opened(path) as (container, _):
-        stream = container.streams[index]
+        stream = _stream(container, index)
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.options = {"skip_loop_filter": "all"}  # nobody looks at them
-        for n, packet in enumerate(chain(_packets(stream), [None])):
+        for n, packet in enumerate(chain(_packets(container, stream), [None])):
             yield
             if packet is not None:
                 packet.pts = packet.dts = n

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.video.stream import VideoStream
 
 from denoiser import audio
 from denoiser.audio import sandbox, timing
 from denoiser.audio.encode import LOUDEST
-from denoiser.files import replacing
+from denoiser.files import StrPath, replacing
 from denoiser.video import carried, pictures
 from denoiser.video.speakers import Placement
 
@@ -25,23 +29,25 @@ KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # the others' pictures go into
 PING_SECONDS = 1.0  # between signs of life of the process that works
 
 
-def has_picture(path) -> bool:
+def has_picture(path: StrPath) -> bool:
     """Whether a file is a video; a cover is no picture."""
     return sandbox.one(_has_picture, path)
 
 
-def _has_picture(path: Path, notify) -> Iterator[bool]:
+def _has_picture(path: Path, notify: audio.Notify) -> Iterator[bool]:
     with audio.opened(path) as (container, _):
         yield _picture(container) is not None
 
 
-def suffix(source) -> str:
+def suffix(source: StrPath) -> str:
     """The ending of `source` with another sound."""
     ending = Path(source).suffix.lower()
     return ending if ending in KEPT else ".mkv"
 
 
-def replace_sound(source, sound, target, notify: audio.Notify | None = None) -> None:
+def replace_sound(
+    source: StrPath, sound: StrPath, target: StrPath, notify: audio.Notify | None = None
+) -> None:
     """Write the video `source` with the audio file `sound` in place of the track that was cleaned.
 
     `sound` is as long as the decoded sound of `source`, and is heard when that was. It becomes AAC,
@@ -60,9 +66,12 @@ def replace_sound(source, sound, target, notify: audio.Notify | None = None) -> 
         raise _not_written(target, error) from None
 
 
-def _replaced(source: Path, sound: str, target: str, temporary: str, notify) -> Iterator[None]:
+def _replaced(
+    source: Path, sound: str, target: str, temporary: str, notify: audio.Notify | None
+) -> Iterator[None]:
     """`replace_sound` into a temporary file; yields None as a sign of life."""
-    said, pinged = [], time.monotonic()
+    said: list[str] = []
+    pinged = time.monotonic()
     try:
         for _ in _film(source, sound, Path(target), temporary, said):
             if time.monotonic() > pinged + PING_SECONDS:
@@ -70,11 +79,14 @@ def _replaced(source: Path, sound: str, target: str, temporary: str, notify) -> 
                 yield None
     except OSError as error:  # FFmpeg's own errors are such
         raise _not_written(Path(target), error) from None
-    for sentence in said if notify else ():
-        notify(sentence)
+    if notify:
+        for sentence in said:
+            notify(sentence)
 
 
-def _film(source: Path, sound: str, target: Path, temporary: str, said: list) -> Iterator[None]:
+def _film(
+    source: Path, sound: str, target: Path, temporary: str, said: list[str]
+) -> Iterator[None]:
     with audio.opened(source) as (container, stream):
         picture = _picture(container)
         if picture is None:
@@ -100,13 +112,13 @@ def _film(source: Path, sound: str, target: Path, temporary: str, said: list) ->
         )
 
 
-def _picture(container):
-    """The stream of moving pictures, or None."""
+def _picture(container: InputContainer) -> VideoStream | None:
+    """The stream of moving pictures."""
     videos = (each for each in container.streams.video if not each.disposition & carried.COVER)
     return next((stream for stream in videos if stream.codec_context), None)
 
 
-def _copy_picture(tracks: carried.Tracks, picture, into: str) -> None:
+def _copy_picture(tracks: carried.Tracks, picture: VideoStream, into: str) -> None:
     try:
         tracks.copy(picture, needed=True)
     except ValueError:
@@ -116,9 +128,10 @@ def _copy_picture(tracks: carried.Tracks, picture, into: str) -> None:
         ) from None
 
 
-def _create(path, ending: str, picture):
+def _create(path: str, ending: str, picture: VideoStream) -> OutputContainer:
     """A container for the film, with what its own says about itself."""
-    name, options = {".mkv": "matroska", ".m4v": "mp4"}.get(ending, ending[1:]), {}
+    name = {".mkv": "matroska", ".m4v": "mp4"}.get(ending, ending[1:])
+    options: dict[str, str] = {}
     if name == "webm" and picture.codec_context.codec.canonical_name not in ("vp8", "vp9", "av1"):
         name = "matroska"  # browsers record H.264 into .webm
     if name == "mov":
@@ -131,9 +144,12 @@ def _create(path, ending: str, picture):
     return container
 
 
-def _remarks(container, stream, target: Path, lost: list[str]) -> list[str]:
+def _remarks(
+    container: InputContainer, stream: AudioStream, target: Path, lost: list[str]
+) -> list[str]:
     """Which track was cleaned, if there are several, and what the target lacks."""
-    remarks, tracks = [], container.streams.audio
+    remarks: list[str] = []
+    tracks = container.streams.audio
     if len(tracks) > 1:
         number = [track.index for track in tracks].index(stream.index) + 1
         name = carried.named(stream)
@@ -146,7 +162,7 @@ def _remarks(container, stream, target: Path, lost: list[str]) -> list[str]:
     return remarks
 
 
-def _lost_tags(container, path: str) -> list[str]:
+def _lost_tags(container: InputContainer, path: str) -> list[str]:
     with av.open(f"file:{path}", metadata_errors="replace") as film:
         missing = carried.missing_tags(container.metadata, film.metadata)
     what = "the tags" if len(missing) > 1 else "the tag"
@@ -161,12 +177,13 @@ def _not_written(target: Path, error: OSError) -> audio.AudioError:
 class _Heard:
     """The new track: `sound`, encoded."""
 
-    def __init__(self, container, source: Path, sound: str, opus: bool):
+    def __init__(self, container: OutputContainer, source: Path, sound: str, opus: bool):
         about, film = audio.info(sound), audio.info(source)
         layout = film.layout if film.channels == about.channels else about.layout
-        codec, rate = "aac", about.sample_rate
+        codec: Literal["aac", "libopus"] = "libopus" if opus else "aac"
+        rate = about.sample_rate
         if opus:
-            codec, rate = "libopus", OPUS_RATE
+            rate = OPUS_RATE
         elif rate not in AAC_RATES:
             rate = next((known for known in AAC_RATES if known % rate == 0), AAC_RATES[1])
         self._path, self._place = sound, Placement(layout, codec)
@@ -200,4 +217,5 @@ class _Heard:
 
     def _coded(self, frame: av.AudioFrame | None) -> Iterator[tuple[float, av.Packet]]:
         for packet in self.stream.encode(frame):
+            assert packet.pts is not None  # an encoder counts its samples
             yield packet.pts / self.stream.rate, packet
