@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import wraps
 from typing import TextIO
@@ -40,6 +40,12 @@ def command(work: Callable[..., int]) -> Callable[..., int]:
         return 1
 
     return main
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows of cells as Markdown."""
+    lines = (f"| {' | '.join(cells)} |" for cells in rows)
+    return "\n".join([f"| {' | '.join(header)} |", "|---" * len(header) + "|", *lines])
 
 
 def why(error: OSError) -> str:

@@ -1,8 +1,8 @@
-"""Score a checkpoint: python -m training.evaluate checkpoints/band PAIRS...
+"""Score a checkpoint: python -m evaluation checkpoints/band PAIRS...
 
 A folder of pairs holds noisy/ and clean/, or the folders of VoiceBank+DEMAND or the DNS Challenge.
 Recordings are denoised at their own rate and scored at 16 kHz, where PESQ is defined and other
-systems publish; noise floor and loudness at their own rate. Prints tables and writes metrics.json
+systems publish. Prints tables and writes metrics.json
 into the checkpoint's folder, where other sets stay as they were. Scores are kept as they are made,
 so that an evaluation that was interrupted goes on where it was. --speed measures time and memory
 instead.

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from denoiser import audio, checkpoint, mixing, plot, report
+from denoiser import audio, checkpoint, console, mixing, plot, report
 from denoiser.offline import denoise, denoise_file
 
 SAMPLE_RATE = 48000  # Hz, of all that is measured
@@ -39,8 +39,7 @@ def table(folder: Path) -> str:
         "peak memory, 60-minute stereo file": f"{hour_gib:.2f} GiB",
         "`from denoiser import denoise, load`, with Python's start": f"{import_seconds():.1f} s",
     }
-    lines = (f"| {what} | {measured} |" for what, measured in rows.items())
-    return "\n".join(["| what | measured |", "|---|---|", *lines])
+    return console.table(["what", "measured"], rows.items())
 
 
 def macs_per_second(model) -> float:

@@ -47,17 +47,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="a folder with config.json and weights")
     parser.add_argument("pairs", nargs="+", type=Path, help="folders with noisy/ and clean/")
     options = parser.parse_args(argv)
-    failed = console.show(
-        "| set | clean speech in: SI-SDR of the output | the worst | an octave higher | "
-        "noise alone in: quieter by |\n|---|---|---|---|---|"
-    )
-    model = checkpoint.load(options.checkpoint, "cpu")
+    head = ["set", "clean speech in: SI-SDR of the output", "the worst", "an octave higher"]
+    head.append("noise alone in: quieter by")
+    model, rows = checkpoint.load(options.checkpoint, "cpu"), []
     for folder in options.pairs:
         plain, high, lost = extremes(model, folder)
         middle = [f"{statistics.median(values):.1f} dB" for values in (plain, high, lost)]
         middle.insert(1, f"{min(plain):.1f} dB")
-        failed |= console.show(f"| {folder.name} | {' | '.join(middle)} |")
-    return failed
+        rows.append([folder.name, *middle])
+    return console.show(console.table(head, rows))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from denoiser import console
 from denoiser.metrics import HEADLINE, METRICS
 
 COLUMNS = {name: metric for name, metric in METRICS.items() if name != "pesq_nb"}  # of the table
@@ -53,8 +54,7 @@ def table(results: dict) -> str:
     """Mean scores as Markdown: noisy, enhanced and gain of every set."""
     known = set.intersection(*(set(result["noisy"]) for result in results.values()))
     columns = {name: column for name, column in COLUMNS.items() if name in known}
-    titles = " | ".join(title for title, _ in columns.values())
-    lines = [f"| set | | {titles} |", "|---" * (len(columns) + 2) + "|"]
+    rows = []
     for name, result in results.items():
         noisy, enhanced = result["noisy"], result["enhanced"]
         gain = {metric: enhanced[metric] - noisy[metric] for metric in columns}
@@ -63,8 +63,8 @@ def table(results: dict) -> str:
             if label == "noisy":
                 title = f"{name} ({result['pairs']})"
             cells = (f"{row[m]:{sign}.{digits}f}" for m, (_, digits) in columns.items())
-            lines.append(f"| {title} | {label} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            rows.append([title, label, *cells])
+    return console.table(["set", "", *(title for title, _ in columns.values())], rows)
 
 
 def breakdown(results: dict, key: str) -> str:
@@ -73,16 +73,15 @@ def breakdown(results: dict, key: str) -> str:
     if not groups:
         return ""
     names = [name for name in HEADLINE if name in groups[0][2]["noisy"]]
-    titles = " | ".join(COLUMNS[name][0] for name in names)
     first = "input SNR, dB" if key == "by_snr" else "noise"
-    lines = [f"| set | {first} | pairs | {titles} |", "|---" * (len(names) + 3) + "|"]
+    rows = []
     for name, group, row in groups:
         cells = (
             " → ".join(f"{row[kind][m]:.{COLUMNS[m][1]}f}" for kind in ("noisy", "enhanced"))
             for m in names
         )
-        lines.append(f"| {name} | {group} | {row['pairs']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([name, group, str(row["pairs"]), *cells])
+    return console.table(["set", first, "pairs", *(COLUMNS[name].title for name in names)], rows)
 
 
 def write_csv(path: Path, scored: dict[str, list[dict]]) -> None:

@@ -127,10 +127,9 @@ def _read(folders: list[Path]) -> Iterator[np.ndarray]:
         yield audio.resample(wave[:1], rate, RATE)[0]
 
 
-def row(name: str, values: list[list[float]]) -> str:
-    """The middle one and the worst, the farthest below 0, of each list of dB."""
-    cells = (f"{statistics.median(each):.1f} / {min(each):.1f}" for each in values)
-    return f"| {name} | {' | '.join(cells)} |"
+def row(name: str, values: list[list[float]]) -> list[str]:
+    """Cells: the median and the worst, the farthest below 0, of each list of dB."""
+    return [name, *(f"{statistics.median(each):.1f} / {min(each):.1f}" for each in values)]
 
 
 @console.command
@@ -143,20 +142,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=8, help="voices a set (default: %(default)s)")
     options = parser.parse_args(argv)
     columns = [f"guest {gap} dB below" for gap in GAPS_DB] + ["first 80 ms", "vowel held"]
-    print("Change in dB, the middle one / the worst:\n")
-    print(f"| set | {' | '.join(columns)} |\n{'|---' * (len(columns) + 1)}|")
-    model = checkpoint.load(options.checkpoint, "cpu")
+    model, rows = checkpoint.load(options.checkpoint, "cpu"), []
     for folder in options.pairs:
         voices = _voices(folder, options.count)
         changes = [*zip(*guests(model, voices), strict=True)]
         notes = [stretched(voice) for voice in voices]
-        print(row(folder.name, [*changes, onsets(model, voices), held(model, notes)]))
+        rows.append(row(folder.name, [*changes, onsets(model, voices), held(model, notes)]))
     made = held(model, [formed(tone) for tone in TONES_HZ])
-    print("\n| held notes |  |\n|---|---|")
-    print(row(f"formants, {TONES_HZ[0]} to {TONES_HZ[-1]} Hz", [made]))
+    sung = [row(f"formants, {TONES_HZ[0]} to {TONES_HZ[-1]} Hz", [made])]
     if options.sung:
-        print(row("sung", [held(model, list(_read(options.sung)))]))
-    return 0
+        sung.append(row("sung", [held(model, list(_read(options.sung)))]))
+    return console.show(
+        f"Change in dB, the median / the worst:\n\n{console.table(['set', *columns], rows)}\n\n"
+        f"{console.table(['held notes', ''], sung)}"
+    )
 
 
 if __name__ == "__main__":

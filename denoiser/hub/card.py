@@ -140,15 +140,15 @@ def scores_table(sets: Sets) -> str:
     metrics = [metric for metric in HEADLINE if metric in scored]
     if not metrics:
         return ""
-    lines = [f"| set | | {' | '.join(map(_title, metrics))} |", "|---" * (len(metrics) + 2) + "|"]
+    rows = []
     for name, scores in sets.items():
         label = f"{name} ({scores['pairs']})" if "pairs" in scores else name
         for kind in ("noisy", "enhanced"):
             row = scores.get(kind, {})
             cells = (f"{row[m]:.{METRICS[m].decimals}f}" if m in row else "" for m in metrics)
-            lines.append(f"| {label} | {kind} | {' | '.join(cells)} |")
+            rows.append([label, kind, *cells])
             label = ""
-    return "\n".join(lines)
+    return console.table(["set", "", *map(_title, metrics)], rows)
 
 
 def _title(metric: str) -> str:

@@ -38,7 +38,7 @@ def table(runs: list[Path]) -> str:
     names = sorted({name for scores in sets.values() for name in scores})
     head = ["run", "steps", "BCE trained", "held out", "gap", "IoU trained", "held out", "gap"]
     head += ["peak memory"] + [f"{name}: {title}" for name in names for title in SCORES.values()]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = []
     for run in runs:
         rows = validations(run)
         cells = [run.name, f"{rows[-1]['step']:.0f}"]
@@ -51,8 +51,8 @@ def table(runs: list[Path]) -> str:
         for name in names:
             scores = sets[run].get(name, {})
             cells += [f"{scores[key]:.3f}" if key in scores else "-" for key in SCORES]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return console.table(head, lines)
 
 
 def spectrograms_gib(pairs: int) -> float:

@@ -186,7 +186,7 @@ def test_the_card_says_what_config_and_metrics_say(folder):
     assert scores == {("valid", "pesq"): 2.5, ("valid", "new"): 0.75}
     parameters = sum(weight.numel() for weight in denoiser.load(folder).parameters())
     assert f"{parameters:,} parameters" in text
-    assert "| set | | PESQ-WB |\n|---|---|---|\n| valid (40) | noisy | 1.250 |\n" in text
+    assert "| set |  | PESQ-WB |\n|---|---|---|\n| valid (40) | noisy | 1.250 |\n" in text
     assert "\n|  | enhanced | 2.500 |\n" in text
     for use in ('denoiser.load("me/quiet")', "--model me/quiet", "python app.py --model me/quiet"):
         assert use in text

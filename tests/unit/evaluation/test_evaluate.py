@@ -191,7 +191,7 @@ def test_the_table_has_the_columns_that_all_sets_have():
         "b": {"pairs": 1, "noisy": both, "enhanced": both},
     }
     assert tables.table(results).splitlines() == [
-        "| set | | PESQ-WB |",
+        "| set |  | PESQ-WB |",
         "|---|---|---|",
         "| a (2) | noisy | 1.000 |",
         "|  | enhanced | 1.500 |",
