@@ -72,6 +72,19 @@ def test_measured_snr_and_level_are_the_drawn_ones(sources, store):
     drawn = torch.tensor([m.level_dbfs for m in mixtures])
     assert (level - drawn)[free].abs().max() < 0.01
     assert (level <= drawn + 0.01).all()
+    assert noisy.abs().max() == pytest.approx(0.99, abs=1e-3)  # none is fuller than that
+
+
+@pytest.mark.parametrize("place", [0.0, 0.25, 1.0])
+def test_speech_shorter_than_the_segment_lies_where_chance_put_it(tmp_path, sources, store, place):
+    """A share of the silence goes before it, the rest behind it."""
+    audio.write(tmp_path / "word.wav", np.full((1, 9152), 0.1, np.float32), 48000)
+    word = Excerpt(tmp_path / "word.wav", 0.0)
+    mixture = replace(sample(sources, PLAIN, seed=0, index=0), speech=word, place=place)
+    speech = batching.load([mixture], store, PLAIN).speech[0]
+    heard = speech.nonzero()[:, 0]
+    assert (len(speech), len(heard)) == (49152, 9152)
+    assert heard[0] == pytest.approx(place * 40000, abs=1)
 
 
 def made_of(mixture, store) -> np.ndarray:
