@@ -1,5 +1,6 @@
 """The discriminator hears what is dull, and says in which direction it would be less so."""
 
+import pytest
 import torch
 
 from training.losses.discriminator import Discriminator, adversarial
@@ -44,3 +45,23 @@ def test_silence_has_no_voice_to_judge():
     torch.testing.assert_close(with_silence, alone)
     nothing = adversarial(discriminator, dull[1:], clean[1:])
     assert [loss.item() for loss in nothing] == [0, 0]
+
+
+def test_verdicts_are_judged_by_least_squares():
+    """One that is 0.3 everywhere: the model is 0.7 from 1, the discriminator also 0.3 from 0."""
+    discriminator = Discriminator()
+    for weight in discriminator.parameters():
+        torch.nn.init.zeros_(weight)
+    torch.nn.init.constant_(discriminator.verdict.bias, 0.3)
+    losses = adversarial(discriminator, *spectra())
+    assert [loss.item() for loss in losses] == pytest.approx([0.7**2, 0.7**2 + 0.3**2])
+
+
+def test_a_model_that_deceives_still_has_to_match_the_features_of_clean_speech():
+    torch.manual_seed(0)
+    discriminator = Discriminator()
+    torch.nn.init.zeros_(discriminator.verdict.weight)
+    torch.nn.init.ones_(discriminator.verdict.bias)
+    dull, clean = spectra()
+    assert adversarial(discriminator, dull, clean)[0] > 0.1
+    assert adversarial(discriminator, clean, clean)[0] == 0

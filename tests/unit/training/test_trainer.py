@@ -96,6 +96,43 @@ def test_an_exploding_gradient_is_cut_to_its_limit(monkeypatch, factor, norm):
     torch.testing.assert_close(seen[0] / seen[0].norm(), before / before.norm())
 
 
+def test_the_average_moves_with_the_weights_ever_more_slowly():
+    """By 10 / (step + 10) of the way, and by a thousandth later on."""
+    trainer = Trainer(TOY, CPU)
+    expected = weights(trainer).double()
+    for step, share in ((1, 10 / 11), (2, 10 / 12), (20_000, 0.001)):
+        trainer.step = step - 1
+        trainer.learn(*batch(), 1.0)
+        expected += share * (weights(trainer) - expected)
+        average = torch.cat([p.flatten() for p in trainer.average.parameters()])
+        torch.testing.assert_close(average.double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_average_has_the_statistics_of_the_model():
+    trainer = Trainer(TOY, CPU)
+    trainer.learn(*batch(), 1.0)
+    trainer.sync_buffers()
+    means = [
+        torch.cat([b.flatten() for name, b in model.named_buffers() if "running_mean" in name])
+        for model in (trainer.model, trainer.average)
+    ]
+    assert means[0].abs().max() > 0
+    assert torch.equal(*means)
+
+
+def test_the_rate_rises_over_the_first_steps_but_not_the_discriminators():
+    trainer = Trainer(replace(TOY, adversarial=0.1), CPU)
+    rates = {"muon": [], "adamw": [], "adam": []}
+    for _ in range(12):
+        trainer.prepare(0.5)
+        for name, optimiser in trainer.optimisers.items():
+            rates[name].append(optimiser.param_groups[0]["lr"])
+    rising = [0.5 * 5e-3 * min(step / 10, 1) for step in range(1, 13)]
+    assert rates["muon"] == pytest.approx(rising)
+    assert rates["adamw"] == pytest.approx(rising)
+    assert rates["adam"] == [2e-3] * 12
+
+
 def test_one_batch_is_overfitted():
     trainer = Trainer(TOY, CPU)
     losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(80)]
