@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -10,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from denoiser import audio
 from denoiser.errors import CheckpointError
-from denoiser.files import replacing
-from denoiser.models import MODELS, build
+from denoiser.files import StrPath, replacing
+from denoiser.models import MODELS, Network, build
 
 FORMAT = 2  # of config.json; the first had no number
 RENAMED = {"memories": "state_channels"}  # keys of the first format
@@ -24,7 +25,7 @@ EMBEDDED = next(
 DEFAULT = EMBEDDED / "band"
 
 
-def save(model: torch.nn.Module, folder) -> None:
+def save(model: Network, folder: StrPath) -> None:
     """Write config.json and model.safetensors, each under a temporary name first."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def load(folder, device: str = "auto") -> torch.nn.Module:
+def load(folder: StrPath, device: str = "auto") -> Network:
     """The model in a folder, ready to denoise. device "auto" is CUDA, then MPS, then the CPU.
 
     Raises CheckpointError in one sentence.
@@ -65,7 +66,7 @@ def load(folder, device: str = "auto") -> torch.nn.Module:
     return model.to(pick_device(device)).eval().requires_grad_(False)
 
 
-def read_config(path: Path) -> torch.nn.Module:
+def read_config(path: Path) -> Network:
     """config.json -> an untrained model of that shape.
 
     Settings that the file does not name have their defaults, so that older files stay valid; names
@@ -85,7 +86,7 @@ def read_config(path: Path) -> torch.nn.Module:
         raise CheckpointError(f"{path} describes no valid {name}: {error}.") from error
 
 
-def _settings(path: Path) -> tuple[str, dict]:
+def _settings(path: Path) -> tuple[str, dict[str, Any]]:
     """The name of the model in a config.json, and its settings under the names of today."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
@@ -105,7 +106,7 @@ def _settings(path: Path) -> tuple[str, dict]:
     return name, settings
 
 
-def _valid(name: str, kind: type, value) -> bool:
+def _valid(name: str, kind: type | str, value: object) -> bool:
     """Whether a setting has its type, and a number is none that only a mistake could be."""
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool

@@ -12,7 +12,7 @@ import copy
 import ctypes
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def denoise_file(
     strength: float = 1.0,
     subtype: str | None = None,
     notify: Notify = warnings.warn,
-) -> Iterator[float]:
+) -> Generator[float, None, None]:
     """Denoise an audio or video file into an audio file, yielding the share done after each chunk.
 
     Memory does not grow with the length. The target keeps rate, channels, length and, unless
@@ -175,14 +175,15 @@ def mixed(noisy: np.ndarray, enhanced: np.ndarray, strength: float) -> np.ndarra
 
 def _resampled(waves: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
     """Consecutive waves at another rate."""
-    resampler, before = None, None
-    for wave in waves:
-        resampler = resampler or audio.Resampler(from_rate, to_rate, wave.shape[0])
-        if before is not None:
-            yield resampler.push(before)
+    pieces = iter(waves)
+    before = next(pieces, None)
+    if before is None:
+        return
+    resampler = audio.Resampler(from_rate, to_rate, before.shape[0])
+    for wave in pieces:
+        yield resampler.push(before)
         before = wave
-    if before is not None:
-        yield resampler.push(before, last=True)
+    yield resampler.push(before, last=True)
 
 
 def _enhanced(model: Model, waves: Iterable[np.ndarray], notify: Notify) -> Iterator[np.ndarray]:

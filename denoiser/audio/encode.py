@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 
 from denoiser.audio import decode
+from denoiser.audio.decode import Notify
 from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.resample import MOST_CHANNELS, Resampler, check_shape, check_wave
 from denoiser.audio.tags import Tags
 from denoiser.errors import AudioError
-from denoiser.files import beside
+from denoiser.files import StrPath, beside
 
 # ending -> subtype -> FFmpeg's encoder and the sample format it is fed
 _ENCODERS = {
@@ -40,20 +44,35 @@ _MP3_QUALITY = {"flags": "+qscale", "global_quality": str(2 * 118)}  # lame -V2,
 FULLEST = 0.98  # peak of what was turned down to fit
 
 
-def write(path, wave: np.ndarray, sample_rate: int, subtype: str = "PCM_16", **options) -> None:
-    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file; `options` are those of Writer.
-
+def write(
+    path: StrPath,
+    wave: np.ndarray,
+    sample_rate: int,
+    subtype: str = "PCM_16",
+    *,
+    layout: str | None = None,
+    notify: Notify | None = None,
+    tags: Tags | None = None,
+) -> None:
+    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file; the options are those of Writer.
     Raises AudioError, and ValueError for an array of another shape.
     """
     shape = wave.shape if isinstance(wave, np.ndarray) else ()
     if len(shape) != 2 or shape[1] <= MOST_CHANNELS < shape[0]:
         check_wave(wave)  # other numbers of channels are a matter of the format
-    with Writer(path, sample_rate, len(wave), subtype, **options) as writer:
+    with Writer(
+        path, sample_rate, len(wave), subtype, layout=layout, notify=notify, tags=tags
+    ) as writer:
         writer.write(wave)
 
 
 def write_fitting(
-    waves: Callable[[], Iterable[np.ndarray]], like, target, subtype: str, notify=None, tags=None
+    waves: Callable[[], Iterable[np.ndarray]],
+    like: StrPath,
+    target: StrPath,
+    subtype: str,
+    notify: Notify | None = None,
+    tags: Tags | None = None,
 ) -> None:
     """Consecutive waves to a file with the rate, channels and layout of the file `like`.
 
@@ -95,13 +114,13 @@ class Writer:
 
     def __init__(
         self,
-        path,
+        path: StrPath,
         sample_rate: int,
         channels: int,
         subtype: str = "PCM_16",
         *,
         layout: str | None = None,
-        notify: Callable[[str], None] | None = None,
+        notify: Notify | None = None,
         tags: Tags | None = None,
     ):
         self.path, self.channels, self._notify = Path(path), channels, notify
@@ -125,7 +144,8 @@ class Writer:
 
     def _open(self, subtype: str) -> None:
         """Begin a file."""
-        self._container, self._written = None, 0  # samples
+        self._container: OutputContainer | None = None
+        self._written = 0  # samples
         self._temporary = beside(self.path)
         codec, self._format = _ENCODERS[self._ending][subtype]
         with self._failing():
@@ -135,13 +155,15 @@ class Writer:
                 self._ending[1:],
                 options=_MUXER_OPTIONS[self._ending],
             )
-            self._stream = self._container.add_stream(
+            stream = self._container.add_stream(
                 codec,
                 rate=self._rate,
                 format=self._format,
                 layout=self._layout,
                 options=_MP3_QUALITY if self._ending == ".mp3" else {},
             )
+            assert isinstance(stream, AudioStream)  # as all of _ENCODERS are
+            self._stream = stream
             self._tags.into(self._container, self._ending)
             self._container.start_encoding()  # a header, even if no sample follows
 
@@ -163,7 +185,12 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, kind, error, traceback) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if kind is not None:
             self.drop()
             return
@@ -174,8 +201,8 @@ class Writer:
             os.replace(self._temporary, self.path)
 
     def _finish(self) -> None:
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        self._put(None)
+        self._close()
 
     def _widen(self, peak: float) -> None:
         """Go on with floats, behind what was written as integers so far."""
@@ -209,10 +236,19 @@ class Writer:
                 np.ascontiguousarray(piece), self._format, self._layout
             )
             frame.sample_rate = self._stream.rate
-            self._container.mux(self._stream.encode(frame))
+            self._put(frame)
+
+    def _put(self, frame: av.AudioFrame | None) -> None:
+        """Encodes a frame; None brings out what the encoder holds back."""
+        assert self._container is not None
+        self._container.mux(self._stream.encode(frame))
+
+    def _close(self) -> None:
+        if self._container is not None:
+            self._container.close()
 
     @contextmanager
-    def _failing(self):
+    def _failing(self) -> Iterator[None]:
         """Turns what FFmpeg and the disk say into a sentence, and leaves no file behind."""
         try:
             yield
@@ -223,8 +259,7 @@ class Writer:
     def drop(self) -> None:
         """Give up: nothing is left of the file."""
         with suppress(av.FFmpegError, OSError):
-            if self._container is not None:
-                self._container.close()
+            self._close()
         self._temporary.unlink(missing_ok=True)
 
     def _error(self, why: str) -> AudioError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -61,6 +62,9 @@ class Model(Protocol):
 
     def parameters(self) -> Iterator[Parameter]:
         """Its weights."""
+
+    def to(self, device: torch.device, /) -> Model:
+        """The same network on another device."""
 
 
 def build(config: Config) -> Network:
