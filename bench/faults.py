@@ -41,7 +41,9 @@ FAULTS = [
     Fault("training/data/batching.py", ", alpha=10 ** (gain_db / 20)", "", DATA),
     Fault("training/data/batching.py", "if m.babble:", "if False:", DATA),
     Fault("training/data/augment.py", "10 ** (tilt_db[:, None] * slope / 20)", "1", DATA),
-    Fault("training/data/mixture.py", "if happens(config.tilt) else", "if False else", DATA),
+    Fault(
+        "training/data/mixture.py", "if self.happens(self.config.tilt) else", "if False else", DATA
+    ),
     Fault("training/data/mixture.py", " + happens(config.second_noise)", "", DATA),
     Fault("training/data/mixture.py", " + happens(config.third_noise)", "", DATA),
     Fault(
@@ -181,7 +183,7 @@ FAULTS = [
         "page/links.py",
         "elif _address_of(path).exists():",
         "elif False:",
-        "tests/unit/page/test_links.py",
+        "tests/unit/page/test_link_of_address.py",
     ),
     Fault(
         "page/links.py",
@@ -306,6 +308,11 @@ def copy(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "add", "-A"],
+    ):  # a Space is made of tracked files
+        subprocess.run(command, cwd=folder, check=True)
 
 
 def passes(folder: Path, tests: str) -> bool:
