@@ -1,4 +1,4 @@
-"""What becomes of a recording and its enhanced twin: any strength, what was removed, a preview.
+"""What becomes of a recording and its enhanced twin: any strength, what was removed.
 
 The model runs once, at full strength; all this is done with its result, in pieces, so that memory
 does not grow with the length, and in one pass for all that want to hear of it: see `observe`. Waves
@@ -14,13 +14,7 @@ import numpy as np
 from denoiser import audio, levels
 from denoiser.audio import tags
 from denoiser.audio.encode import FULLEST
-from denoiser.audio.layouts import conversion, convert
 from denoiser.offline import mixed
-
-PREVIEW_RATE = 48000  # Hz, at most: what browsers play
-PREVIEW_PEAK = 0.9  # of what is turned down: resampling may add to it
-OUTLINE_SECONDS = 0.01
-OUTLINE_COLUMNS = 600
 
 
 class Listener:
@@ -135,57 +129,6 @@ class File(Listener):
 
     def drop(self) -> None:
         self.writer.drop()
-
-
-class Preview(Listener):
-    """Both in one file, side by side as channels, so that a player cannot lose their sync.
-
-    Mono gives two channels: noisy, enhanced; more channels four: noisy left and right, enhanced
-    left and right (surround sound is mixed to stereo). `peak` is the largest magnitude in either:
-    what goes above full scale is turned down, both sides alike.
-    """
-
-    def __init__(self, source, target, *, peak: float):
-        about = audio.info(source)
-        self.layout, self.target_layout = about.layout, ("mono", "stereo")[about.channels > 1]
-        self.channels = 2 if about.channels == 1 else 4
-        largest = peak * np.abs(conversion(about.layout, self.target_layout)).sum(axis=1).max()
-        self.gain = np.float32(PREVIEW_PEAK / largest if largest > 1 else 1)
-        rate = min(about.sample_rate, PREVIEW_RATE)
-        self.resampler = audio.Resampler(about.sample_rate, rate, self.channels)
-        self.writer = audio.Writer(target, rate, self.channels)
-
-    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
-        both = [convert(wave, self.layout, self.target_layout) for wave in (noisy, enhanced)]
-        self.writer.write(self.resampler.push(self.gain * np.concatenate(both)))
-
-    def finish(self) -> None:
-        nothing = np.zeros((self.channels, 0), np.float32)
-        self.writer.write(self.resampler.push(nothing, last=True))
-        self.writer.__exit__(None, None, None)
-
-    def drop(self) -> None:
-        self.writer.drop()
-
-
-class Outline(Listener):
-    """The peaks of a recording and its enhanced twin."""
-
-    def __init__(self, sample_rate: int):
-        self.size = max(1, round(OUTLINE_SECONDS * sample_rate))
-        self.peaks: list[np.ndarray] = []
-
-    def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
-        starts = np.arange(0, noisy.shape[1], self.size)
-        loudest = [np.abs(wave).max(axis=0) for wave in (noisy, enhanced)]
-        self.peaks.append(np.maximum.reduceat(loudest, starts, axis=1))
-
-    def columns(self) -> dict[str, list[float]]:
-        """The peaks "before" and "after" of at most OUTLINE_COLUMNS equal stretches."""
-        peaks = np.concatenate(self.peaks, axis=1)
-        starts = np.linspace(0, peaks.shape[1], OUTLINE_COLUMNS, endpoint=False)
-        outlines = np.maximum.reduceat(peaks, np.unique(starts.astype(int)), axis=1)
-        return dict(zip(("before", "after"), outlines.round(4).tolist(), strict=True))
 
 
 def pairs(source, enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -194,6 +194,18 @@ class Spectrograms(Listener):
         shares = 1 + (_decibel(power) - top_db) / RANGE_DB
         return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
 
+    def ticks(self) -> list[tuple[float, float]]:
+        """kHz, and how far up in the picture it is, from 0 to 1."""
+        import librosa
+
+        nyquist = float(librosa.hz_to_mel(self.sample_rate / 2))
+        step = nyquist / (len(self.pictures[0].power) + 1)
+        marks = [khz for khz in TICKS_KHZ if 1000 * khz < self.sample_rate / 2]
+        mels = [float(librosa.hz_to_mel(1000 * khz)) for khz in marks]
+        return [
+            (khz, (mel - step / 2) / (nyquist - step)) for khz, mel in zip(marks, mels, strict=True)
+        ]
+
 
 def _mel_power(waves: Iterable[np.ndarray], sample_rate: int, expected: float) -> Picture:
     """The picture of a mono signal (n,) in pieces."""

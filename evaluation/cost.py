@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from denoiser import audio, checkpoint, console, mixing, plot, report
+from denoiser import audio, checkpoint, console, mixing, plot, preview, report
 from denoiser.offline import denoise, denoise_file
 
 SAMPLE_RATE = 48000  # Hz, of all that is measured
@@ -104,7 +104,7 @@ def hour_of_stereo(model, minutes: float = 60.0) -> float:
         for _ in denoise_file(model, source, estimate, subtype="FLOAT"):
             pass
         listeners = [
-            mixing.Preview(source, Path(folder, "preview.flac"), peak=1.0),
+            preview.Preview(source, Path(folder, "preview.webm"), peak=1.0),
             mixing.File(source, target, strength=0.8),
             report.Levels(source, strength=0.8),
         ]

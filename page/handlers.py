@@ -1,255 +1,229 @@
-"""What the page does when something is clicked: translation into calls of `denoiser`."""
+"""What the page does by itself or when something is clicked: every answer is a status.
+
+A refusal is a sentence in the part of the page where its cause is; what was there before stays.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import html
-import os
-import re
-import shutil
-import tempfile
-import time
-import unicodedata
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gradio as gr
 
-from denoiser.files import fitting
-from page import links, results
+from denoiser.errors import DenoiserError
+from page import links, many, results
 from page.i18n import say
+from page.lanes import Lanes
 from page.registry import ModelRegistry
 from page.results import FORMS, Result
-from page.run import Settings, run
-from page.session import kept_if_finished, new_folder, refusal, refusals
+from page.run import Settings, Work, run_in_lane
+from page.session import (
+    Latest,
+    Stopped,
+    kept_if_finished,
+    new_folder,
+    received,
+)
 
-# What means something within a line
-MARKDOWN = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)_|_(?!\w)|(?<=www)\.", re.IGNORECASE)
+UNITS = {"noise_floor_db": "dBFS", "snr_db": "dB", "loudness_lufs": "LUFS", "peak_dbfs": "dBFS"}
+OPINIONS = ("ovrl", "sig", "bak", "p808")
+LOWEST = -80.0  # dB: nothing below is heard, or said
+latest = Latest()
 
 
-def denoising(models: ModelRegistry, zerogpu_run: Callable | None) -> Callable:
-    """The handler of the endpoint /denoise; `zerogpu_run` is `denoise_file` on ZeroGPU."""
+def starting(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) -> Callable:
+    """A recording has come in, by upload, microphone, link or example: all that follows."""
 
-    def denoise(
-        recording: str,
+    def start(
+        data: gr.EventData,
         strength: float,
         model: str,
         device: str,
         mono: bool,
         loudness: str,
         request: gr.Request,
-        progress=gr.Progress(),
-    ) -> Iterator:
-        """Take the noise out of a recording of speech.
-
-        Args:
-            recording: an audio or video file of any common format, rate and number of channels.
-            strength: 100 takes out all the noise that is found, 0 leaves the recording as it is.
-            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
-            device: auto, cpu, cuda or mps.
-            mono: mix all channels to one.
-            loudness: keep, or -16 or -23 LUFS, as far as the peak stays below -1 dBFS.
-
-        Returns:
-            `<stem>_denoised.wav` with the rate, channels, bit depth, length and level it came with.
-        """
-        if not recording:
-            raise refusal(say(request, "none"))
-        if not Path(recording).exists():
-            raise refusal(say(request, "gone"))
+    ) -> Iterator[tuple]:
+        """Yields the status, the player's value, the result, the forms and the recording."""
+        wanted, nothing = data._data, (gr.skip(),) * 4
         settings = Settings(strength / 100, model, device, mono, loudness)
-        folder, start = new_folder(), time.monotonic()
-        with kept_if_finished(folder):
-            yield None, None  # at once: before its first yield Gradio cannot stop a generator
-            with refusals():
-                link = links.link(recording, models.get(model, device), settings)
-                work = Work(
-                    run(
-                        models,
-                        recording,
-                        folder,
-                        settings,
-                        link=link,
-                        shown=True,
-                        zerogpu_run=zerogpu_run,
+        run = {"run": wanted["run"]}
+        try:
+            with latest.begin(request, "run") as check:
+                yield run | {"state": "starting"}, *nothing
+                recording = recording_of(wanted, request)
+                folder = new_folder()
+                with kept_if_finished(folder):
+                    link = links.link(recording, models.get(model, device), settings)
+                    work = Work(
+                        run_in_lane(
+                            models,
+                            lanes,
+                            recording,
+                            folder,
+                            settings,
+                            link=link,
+                            shown=True,
+                            zerogpu_run=zerogpu_run,
+                        )
                     )
-                )
-                for share in work:
-                    left = (time.monotonic() - start) / max(share, 1e-3) * (1 - share)
-                    progress(share, desc=say(request, "progress", seconds=f"{left:.0f}"))
-                    yield None, None  # here Stop ends the work
-                target = results.take(work.result, settings.strength, loudness)
-            titles = (say(request, "before"), say(request, "after"))
-            yield target, work.result._replace(titles=titles)
+                    for status in work:
+                        yield run | status | {"name": Path(recording).name}, *nothing
+                        check()
+                    titles = (say(request, "before"), say(request, "after"))
+                    result = work.result._replace(titles=titles)
+                    play = {"play": wanted["kind"] == "example"}
+                    shown = results.player(result, settings.strength) | run | play
+                    yield run | {"state": "done"}, shown, result, forms(result, request), recording
+        except Stopped:
+            pass
+        except DenoiserError as error:
+            yield run | {"state": "refused", "sentence": str(error)}, *nothing
 
-    return denoise
-
-
-class Work:
-    """The shares that a generator yields, and what it returns at the end as `result`."""
-
-    def __init__(self, generator):
-        self.generator, self.result = generator, None
-
-    def __iter__(self) -> Iterator[float]:
-        with contextlib.closing(self.generator):
-            self.result = yield from self.generator
+    return start
 
 
-def batching(models: ModelRegistry) -> Callable:
-    """The handler of the endpoint /batch."""
-
-    def batch(
-        recordings: list[str],
-        strength: float,
-        model: str,
-        device: str,
-        mono: bool,
-        loudness: str,
-        request: gr.Request,
-        progress=gr.Progress(),
-    ) -> Iterator:
-        """Take the noise out of several recordings; a bad file is named, the others go on.
-
-        Args:
-            recordings: audio or video files of any common format.
-            strength: 100 takes out all the noise that is found, 0 leaves a recording as it is.
-            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
-            device: auto, cpu, cuda or mps.
-            mono: mix all channels to one.
-            loudness: keep, or -16 or -23 LUFS, as far as the peak stays below -1 dBFS.
-
-        Returns:
-            A zip archive of WAV files, `<stem>_denoised.wav`, and a table of what became of each.
-        """
-
-        if not recordings:
-            raise refusal(say(request, "none"))
-        settings = Settings(strength / 100, model, device, mono, loudness)
-        folder, rows = new_folder(), []
-        archive = folder / "denoised.zip"
-        with kept_if_finished(folder):
-            with zipfile.ZipFile(archive, "w") as bundle, refusals():
-                for number, recording in enumerate(recordings):
-                    of = {"number": number + 1, "count": len(recordings)}
-                    title = say(request, "progress.batch", name=Path(recording).name, **of)
-                    one = Work(_one_of_many(models, recording, folder, settings, bundle, request))
-                    for share in one:
-                        progress((number + share) / len(recordings), desc=title)
-                        yield None, _outcomes(rows, request)
-                    rows.append(one.result)
-                done = len(bundle.namelist())
-            yield str(archive) if done else None, _outcomes(rows, request)
-
-    return batch
+def recording_of(wanted: dict, request: gr.Request) -> str:
+    """The path of what the browser wants worked on. Raises DenoiserError."""
+    kind = wanted["kind"]
+    if kind == "file":
+        recording = received(str(wanted["path"]), str(wanted["name"]))
+    else:
+        source = {"url": wanted["url"]} if kind == "url" else {"example": wanted["name"]}
+        recording = links.recording_of(source, request)
+    if not Path(recording).exists():
+        raise DenoiserError(say(request, "gone"))
+    return recording
 
 
-def _one_of_many(models, recording: str, folder: Path, settings: Settings, bundle, request):
-    """One recording of a batch into the archive: yields shares, returns its row."""
-    from denoiser.audio import AudioError
-
-    name, part = Path(recording).name, Path(tempfile.mkdtemp(dir=folder))
-    try:
-        result = yield from run(models, recording, part, settings)
-        target = results.take(result, settings.strength, settings.loudness)
-        bundle.write(target, _unused(Path(target).name, bundle.namelist()))
-        return name, *_gains(result, settings.strength), say(request, "batch.denoised")
-    except AudioError as error:
-        return name, "", "", str(error)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _gains(result: Result, strength: float) -> tuple[str, str]:
-    """Length, and the noise floor before and after."""
-    numbers = results.measured(result, strength)
-    floors = (numbers[side]["noise_floor_db"] for side in ("before", "after"))
-    return f"{numbers['seconds']:.1f} s", " → ".join(f"{x:.0f}" for x in floors) + " dBFS"
-
-
-def _outcomes(rows: list[tuple[str, ...]], request: gr.Request | None) -> str:
-    """Markdown of what became of each file so far."""
-    if not rows:
-        return ""
-    head = (say(request, f"batch.{column}") for column in ("file", "length", "floor", "result"))
-    lines = (head, (":--", "--:", "--:", ":--"), *(map(_plain, row) for row in rows))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """Text for a cell of a Markdown table, whatever is in it: a file name may hold anything."""
-    text = html.escape(" ".join(text.split()), quote=False)
-    return MARKDOWN.sub(r"\\\g<0>", text)
-
-
-def _unused(name: str, taken: list[str]) -> str:
-    """`talk_denoised.wav`, or `talk_denoised-2.wav` where a disk would take another for the same.
-
-    Some disks know no capitals, and some one way only to write an accent.
-    """
-    stem, ending = name.rsplit("_", 1)
-    kind, suffix = os.path.splitext(ending)
-    there, number = {_folded(other) for other in taken}, 1
-    while _folded(name) in there:
-        number += 1
-        name = fitting(stem, f"_{kind}-{number}{suffix}")
-    return name
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-# ---- what is shown of a result
-
-
-def cleared() -> tuple:
-    return gr.Column(visible=False), None, "wav"
-
-
-def shown(result: Result, strength: float, request: gr.Request) -> tuple:
-    """The player, and what can be taken away: of a video, the video too; MP3 holds two channels."""
+def forms(result: Result, request: gr.Request) -> gr.Radio:
+    """What can be taken away: of a video the video first; MP3 holds two channels."""
     from denoiser import audio, video
 
-    with refusals():
-        value = results.player(result, strength / 100, request)
-    possible = {"film": video.has_picture(result.original)}
-    possible["mp3"] = audio.info(result.recording).channels <= 2
-    forms = [form for form in FORMS if possible.get(form, True)]
-    choices = [(say(request, f"form.{form}"), form) for form in forms]
-    return value, gr.Dropdown(choices=choices, value="wav"), gr.Column(visible=True)
+    has_picture = video.has_picture(result.original)
+    possible = {"video": has_picture, "mp3": audio.info(result.recording).channels <= 2}
+    order = sorted(FORMS, key=lambda form: form != "video")
+    choices = [(say(request, f"form.{form}"), form) for form in order if possible.get(form, True)]
+    return gr.Radio(choices=choices, value="video" if has_picture else "wav")
 
 
-def taken(result: Result | None, strength: float, loudness: str, form: str) -> str | None:
-    with refusals():
-        return result and results.take(result, strength / 100, loudness, form)
+def stop(request: gr.Request) -> None:
+    latest.stop(request, "run")
 
 
-def judged(result: Result | None, strength: float, dnsmos: bool, request: gr.Request) -> tuple:
-    """Pictures and numbers, before and after, at this strength."""
-    if not result:
-        return None, ""
-    with refusals():
-        numbers = results.measured(result, strength / 100, dnsmos)
-        return results.pictures(result, strength / 100), results.table(result, numbers, request)
+def stop_many(request: gr.Request) -> None:
+    latest.stop(request, "many")
 
 
-def report(before: str, after: str, dnsmos: bool) -> dict:
-    """Compare a recording with what a denoiser made of it.
+def prepare(
+    data: gr.EventData,
+    result: Result | None,
+    strength: float,
+    loudness: str,
+    form: str,
+    dnsmos: bool,
+    request: gr.Request,
+) -> Iterator[tuple]:
+    """The file to take away, at these settings: yields the button's value, and the numbers."""
+    asked = {"number": data._data["number"], "form": form}
+    notes: list[str] = []
+    try:
+        with latest.begin(request, "take") as check:
+            yield asked | {"state": "preparing", "share": 0}, gr.skip()
+            if not result:
+                return
+            making = Work(results.take(result, strength / 100, loudness, form, notes.append))
+            for share in making:
+                yield asked | {"state": "preparing", "share": share}, gr.skip()
+                check()
+            taken = making.result
+            ready = taken._asdict() | {"state": "ready", "name": Path(taken.path).name}
+            ready |= {"notes": notes, "facts": results.facts(result, strength / 100)}
+            yield asked | ready, details(result, strength / 100, dnsmos, request)
+    except Stopped:
+        pass
+    except DenoiserError as error:
+        yield asked | {"state": "failed", "notes": [str(error)]}, gr.skip()
 
-    Args:
-        before: the recording, an audio or video file.
-        after: the same with less noise, of the same length, rate and channels.
-        dnsmos: add DNSMOS of the first minute, an estimate of what listeners would say, 1 to 5.
 
-    Returns:
-        Noise floor, speech over that floor, loudness and peak before and after, length, rate,
-        channels, and a remark if almost nothing or almost everything was removed.
-    """
-    from denoiser.report import report
+def details(result: Result, strength: float, dnsmos: bool, request: gr.Request | None) -> str:
+    """The numbers as HTML, in the language of the visitor."""
+    numbers = results.measured(result, strength)
+    rows = [[say(request, key) for key in ("table.quantity", "before", "after")]]
+    for name, unit in UNITS.items():
+        values = (_number(numbers[side][name], unit, request) for side in ("before", "after"))
+        rows.append([say(request, f"table.{name}"), *values])
+    scores = results.opinions(result, strength) if dnsmos else {}
+    for name in OPINIONS if scores else ():
+        values = (f"{scores[side][name]:.1f}" for side in ("before", "after"))
+        rows.append([say(request, f"table.{name}"), *(say(request, "of_5", n=n) for n in values)])
+    head, *body = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
+    lines = "".join(f"<tr>{cells}</tr>" for cells in body)
+    short = f" · {say(request, 'dnsmos.short')}" if scores is None else ""
+    about = html.escape(_about(result, numbers, request) + short)
+    head = head.replace("td>", "th>")
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table><p>{about}</p>"
 
-    if not before or not after:
-        raise refusal("A recording before and one after are needed.")
-    with refusals():
-        return report(before, after, dnsmos=dnsmos)
+
+def _number(value: float, unit: str, request: gr.Request | None) -> str:
+    if value < LOWEST:
+        return say(request, "below", limit=f"−{-LOWEST:.0f} {unit}")
+    return f"{value:.1f} {unit}".replace("-", "−")
+
+
+def _about(result: Result, numbers: dict, request: gr.Request | None) -> str:
+    channels = numbers["channels"]
+    return say(
+        request,
+        "about",
+        length=f"{numbers['seconds']:.1f} s",
+        khz=f"{numbers['sample_rate'] / 1000:g}",
+        channels=say(request, f"channels.{channels if channels < 3 else 'n'}", n=channels),
+        model=result.model,
+        weights=result.weights,
+    )
+
+
+def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable:
+    """Many files, one after another; yields the rows."""
+
+    def start_many(
+        data: gr.EventData,
+        strength: float,
+        model: str,
+        device: str,
+        mono: bool,
+        loudness: str,
+        form: str,
+        request: gr.Request,
+    ) -> Iterator[dict]:
+        run = {"run": data._data["run"]}
+        settings = Settings(strength / 100, model, device, mono, loudness)
+        folder, rows = new_folder(), []
+        try:
+            with latest.begin(request, "many") as check, kept_if_finished(folder):
+                yield run | {"rows": []}
+                files = [received(str(f["path"]), str(f["name"])) for f in data._data["files"]]
+                for rows in many.run_many(models, lanes, files, folder, settings, form):
+                    yield run | {"rows": [dict(row) for row in rows]}
+                    check()
+                zipped = many.archive(folder, rows)
+                yield run | {"rows": rows, "zip": zipped, "over": True}
+        except Stopped:
+            pass
+        except DenoiserError as error:
+            refused = {"state": "refused", "sentence": str(error)}
+            count = len(data._data["files"])
+            yield run | {"rows": [refused] * count, "zip": None, "over": True}
+
+    return start_many
+
+
+def noisier(
+    source: str | None, name: str | None, own: str | None, snr_db: float, request: gr.Request
+) -> dict:
+    """A noise, an example's or the visitor's own, under a clean recording: the box opens it."""
+    try:
+        return links.noisier(source, name, own, snr_db, request)
+    except DenoiserError as error:
+        return {"warning": str(error), "at": links.now()}

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import gradio as gr
 
+from denoiser.errors import CheckpointError, DenoiserError
 from denoiser.files import fitting
 from page.i18n import say
 from page.registry import Entry, ModelRegistry
 from page.results import LOUDNESS
 from page.run import Settings
-from page.session import kept_if_finished, new_folder, refusal, refusals, warn
+from page.session import kept_if_finished, new_folder
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -28,9 +29,9 @@ def fetched(url: str, request: gr.Request) -> str | None:
     from page.fetch import fetch
 
     if not url or not url.strip():
-        raise refusal(say(request, "none"))
+        raise DenoiserError(say(request, "none"))
     folder = new_folder()
-    with kept_if_finished(folder), refusals():
+    with kept_if_finished(folder):
         path = fetch(url.strip(), folder)
     _address_of(path).write_text(url.strip(), encoding="utf-8")
     return str(path)
@@ -41,17 +42,19 @@ def _address_of(path: Path) -> Path:
     return path.with_name(".address")
 
 
-def link(recording: str, entry: Entry, settings: Settings) -> dict:
-    """The query of a link that computes this result again; an upload stays out of it.
+def link(recording: str, entry: Entry, settings: Settings) -> dict | None:
+    """The query of a link that computes this result again; None for an upload: there is none.
 
     It names the model and the state of its weights. Strength is added by the player, which knows
     it as it is now.
     """
-    path, query = Path(recording), {}
+    path = Path(recording)
     if path == example(path.stem):
         query = {"example": path.stem}
     elif _address_of(path).exists():
         query = {"url": _address_of(path).read_text(encoding="utf-8")}
+    else:
+        return None
     query |= {"model": entry.name, "weights": entry.weights}
     query |= {"mono": "1"} if settings.mono else {}
     query |= {"loudness": settings.loudness} if settings.loudness != "keep" else {}
@@ -66,8 +69,8 @@ class Asked(NamedTuple):
     weights: str | None
 
 
-def asked(request: gr.Request, models: ModelRegistry) -> Asked:
-    """The query of a link; a sentence says what of it does not exist, which is left as usual."""
+def asked(request: gr.Request, models: ModelRegistry, notify: Callable[[str], None]) -> Asked:
+    """The query of a link; `notify` hears what of it does not exist, which is left as usual."""
     query = dict(request.query_params)
 
     def known(name: str, usual, valid: Callable):
@@ -77,7 +80,7 @@ def asked(request: gr.Request, models: ModelRegistry) -> Asked:
         except ValueError:
             fits = False
         if not fits:
-            warn(say(request, "link.no_choice", name=name, value=value[:40]))
+            notify(say(request, "link.no_choice", name=name, value=value[:40]))
         return value if fits else usual
 
     settings = Settings(
@@ -95,8 +98,10 @@ def other_weights(wanted: Asked, models: ModelRegistry, request: gr.Request) -> 
     """A sentence where a link was made with other weights than those that run now."""
     if not wanted.weights:
         return None
-    with refusals():
+    try:
         entry = models.get(wanted.settings.model)
+    except CheckpointError:  # which the run says
+        return None
     if entry.weights == wanted.weights:
         return None
     return say(
@@ -111,47 +116,62 @@ def recording_of(source: dict, request: gr.Request) -> str:
         return fetched(source["url"], request)
     path = example(Path(source["example"]).name)
     if not path.exists():
-        raise refusal(say(request, "no_example", name=source["example"][:40]))
+        raise DenoiserError(say(request, "no_example", name=source["example"][:40]))
     return str(path)
 
 
 def opening(models: ModelRegistry) -> Callable:
-    """What a link asks for: recording, settings, and a mark that sets the run going."""
+    """What the address of the page asks for: the box's value, and the settings."""
 
     def opened(request: gr.Request) -> list:
-        wanted, recording, mark = asked(request, models), gr.skip(), gr.skip()
-        settings = wanted.settings
+        warnings: list[str] = []
+        wanted = asked(request, models, warnings.append)
+        settings, box = wanted.settings, {"at": now()}
         if wanted.source:
-            recording, mark = recording_of(wanted.source, request), time.time()
+            kind, value = next(iter(wanted.source.items()))
+            key = "url" if kind == "url" else "name"
+            box |= {"open": {"kind": kind, key: value}}
             if sentence := other_weights(wanted, models, request):
-                warn(sentence)
-        percent = 100 * settings.strength
-        return [recording, percent, settings.model, settings.mono, settings.loudness, mark]
+                warnings.append(sentence)
+        if warnings:
+            box |= {"warning": " ".join(warnings)}
+        chosen = [100 * settings.strength, settings.model, settings.mono, settings.loudness]
+        return [box if len(box) > 1 else gr.skip(), *chosen]
 
     return opened
 
 
-def noisier(
-    recording: str | None, name: str | None, own: str | None, snr_db: float, clean: tuple,
-    request: gr.Request,
-) -> tuple[str, tuple[str, str]]:  # fmt: skip
-    """A noise, an example's or the visitor's own, under a clean recording.
+def now() -> float:
+    """A mark that makes of one value for the box another one of the same words."""
+    return time.time()
 
-    `clean` is what came out the last time, and the clean recording under it: a second noise takes
-    the place of the first.
+
+def noisier(
+    speech: str | None, name: str | None, own: str | None, snr_db: float, request: gr.Request
+) -> dict:
+    """A noise, an example's or the visitor's own, under a clean recording: what the box opens.
+
+    Raises DenoiserError.
     """
     from denoiser import mixing
 
-    if not recording:
-        raise refusal(say(request, "no_clean"))
+    if not speech:
+        raise DenoiserError(say(request, "no_clean"))
     if not own and not name:
-        raise refusal(say(request, "no_noise"))
-    speech = clean[1] if clean and recording == clean[0] else recording
+        raise DenoiserError(say(request, "no_noise"))
+    clean = _clean_of(Path(speech))
     folder = new_folder()
-    mixture = folder / fitting(Path(speech).stem, ".wav")
-    with refusals():
+    mixture = folder / fitting(clean.stem, ".wav")
+    with kept_if_finished(folder):
         if not own:
             own = str(folder / f"{name}_noise.wav")
             mixing.remix(example(name), SAMPLES / "clean" / f"{name}.flac", own, removed=True)
-        mixing.add_noise(speech, own, mixture, snr_db=snr_db)
-    return str(mixture), (str(mixture), speech)
+        mixing.add_noise(clean, own, mixture, snr_db=snr_db)
+        mixture.with_name(".clean").write_text(str(clean), encoding="utf-8")
+    return {"open": {"kind": "file", "path": str(mixture), "name": mixture.name}, "at": now()}
+
+
+def _clean_of(speech: Path) -> Path:
+    """The clean recording under a noise: a second noise takes the place of the first."""
+    noted = speech.with_name(".clean")
+    return Path(noted.read_text(encoding="utf-8")) if noted.exists() else speech

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from denoiser.files import fitting
 from page import results
+from page.lanes import Lanes, Shared, Turns
 from page.registry import ModelRegistry
 from page.results import Result
 from page.session import warn
 
 LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
+UNKNOWN_SECONDS = 600.0  # what a file that does not say its length is taken for
+LOOK_SECONDS = 0.25  # between looks at the line
 
 
 class Settings(NamedTuple):
@@ -27,12 +31,56 @@ class Settings(NamedTuple):
     loudness: str  # one of results.LOUDNESS
 
 
+class Work:
+    """What a generator yields, and what it returns at the end as `result`."""
+
+    def __init__(self, generator: Generator):
+        self.generator, self.result = generator, None
+
+    def __iter__(self) -> Iterator:
+        with contextlib.closing(self.generator):
+            self.result = yield from self.generator
+
+
+def finished(generator: Generator):
+    """What a generator returns."""
+    work = Work(generator)
+    for _ in work:
+        pass
+    return work.result
+
+
+def run_in_lane(
+    models: ModelRegistry, lanes: Lanes, original: str, folder: Path, settings: Settings, **options
+) -> Generator[dict, None, Result]:
+    """`run` when its turn has come: yields what there is to show meanwhile, returns the result.
+
+    The states are waiting (with place in line and seconds to wait), reading and working (with the
+    share done and the seconds left).
+    """
+    from denoiser import audio
+
+    about = audio.info(original)
+    length = (about.seconds or UNKNOWN_SECONDS) * (1 if settings.mono else about.channels)
+    with lanes.place(length) as place:
+        while ahead := place.ahead:
+            yield {"state": "waiting", "place": ahead + 1, "wait": place.wait}
+            time.sleep(LOOK_SECONDS)
+        yield {"state": "reading"}
+        work = Work(run(models, original, folder, settings, turns=lanes.turns, **options))
+        for share in work:
+            place.share = share
+            yield {"state": "working", "share": share, "left": place.left}
+    return work.result
+
+
 def run(
     models: ModelRegistry,
     original: str,
     folder: Path,
     settings: Settings,
     *,
+    turns: Turns | None = None,
     link: dict | None = None,
     shown: bool = False,
     zerogpu_run: Callable | None = None,
@@ -40,7 +88,8 @@ def run(
     """Yields the shares done and returns the result, whose files are in `folder`.
 
     `shown` asks for what the page plays and draws, too; `link` is the query of a link that leads
-    here; `zerogpu_run` is `denoise_file` on ZeroGPU. Raises AudioError and CheckpointError.
+    here; the model is shared by taking `turns`; `zerogpu_run` is `denoise_file` on ZeroGPU. Raises
+    AudioError and CheckpointError.
     """
     from denoiser import audio, levels, mixing
     from denoiser.offline import denoise_blocks, return_free_memory
@@ -66,8 +115,9 @@ def run(
         source, enhanced, listeners = recording, result.enhanced, []
     else:
         source, waves = itertools.tee(audio.blocks(recording))
+        model = Shared(entry.model, turns) if turns else entry.model
         enhanced = denoise_blocks(
-            entry.model, waves, about.sample_rate, strength=1.0, before=survey, notify=warn
+            model, waves, about.sample_rate, strength=1.0, before=survey, notify=warn
         )
         listeners = [mixing.File(recording, result.enhanced, subtype="FLOAT")]
     making = results.Making(result, settings.strength, settings.loudness, survey, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import gradio as gr
 from page import i18n, session
 
 HERE = Path(__file__).parent
+QUEUE_THREADS = 64  # visitors whose generators may step at one time
 PRIVATE = {"api_visibility": "private"}  # of events that no program is to call
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
 CONTRAST = {  # 4.5 : 1 and more, as WCAG AA asks
@@ -34,10 +36,19 @@ def serve(page: gr.Blocks, **where) -> None:
         ssr_mode=False,
         theme=theme,
         css=(HERE / "page.css").read_text(),
-        head=(HERE / "head.html").read_text(),
+        head=_head(),
+        favicon_path=str(HERE / "icon.svg"),
+        max_threads=QUEUE_THREADS,
         i18n=i18n.i18n(minutes=session.KEPT_MINUTES),
         **where,
     )
+
+
+def _head() -> str:
+    """What the page has before its parts: words, what parts share, the raw microphone."""
+    words = json.dumps(i18n.WORDS, ensure_ascii=False).replace("</", "<\\/")
+    common = (HERE / "parts" / "common.js").read_text("utf-8").replace("WORDS;", f"{words};", 1)
+    return f"<script>\n{common}</script>\n" + (HERE / "head.html").read_text("utf-8")
 
 
 def warm_up(model) -> None:

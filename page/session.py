@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -89,6 +90,50 @@ def safe(name: str) -> str:
     name = name.strip(" .") or "recording"
     stem, suffix = os.path.splitext(f"_{name}" if DEVICES.match(name) else name)
     return fitting(stem, suffix)
+
+
+class Stopped(Exception):
+    """Nobody wants the work any longer."""
+
+
+class Latest:
+    """Of several pieces of work of one kind and visitor only the last is wanted, until a Stop."""
+
+    def __init__(self):
+        self.lock, self.wanted = threading.Lock(), {}
+
+    @contextlib.contextmanager
+    def begin(self, request: gr.Request | None, kind: str):
+        """Yields a function that raises Stopped once something else is wanted."""
+        key, token = (request.session_hash if request else None, kind), object()
+        with self.lock:
+            self.wanted[key] = token
+
+        def check() -> None:
+            if self.wanted.get(key) is not token:
+                raise Stopped
+
+        try:
+            yield check
+        finally:
+            with self.lock:
+                if self.wanted.get(key) is token:
+                    del self.wanted[key]
+
+    def stop(self, request: gr.Request, kind: str) -> None:
+        with self.lock:
+            self.wanted.pop((request.session_hash, kind), None)
+
+
+def received(path: str, name: str) -> str:
+    """The path of an upload that a browser names, under its own name. Raises DenoiserError.
+
+    A browser may name any path: only what lies in the cache was uploaded.
+    """
+    file = Path(path)
+    if not file.resolve().is_relative_to(cache().resolve()):
+        raise DenoiserError(f"{safe(name)} was not uploaded: choose it again.")
+    return own_name(FileData(path=str(file), orig_name=name))
 
 
 @contextlib.contextmanager

@@ -134,7 +134,7 @@ def page(browser, url, request):
     elsewhere = []
     page.on("request", lambda r: r.url.startswith(("http", "ws")) and elsewhere.append(r.url))
     page.goto(url)
-    page.locator("#recording").wait_for()
+    page.locator("#box .choose").wait_for()
     yield page
     context.close()
     assert [address for address in elsewhere if "//127.0.0.1:" not in address] == []

@@ -2,7 +2,7 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from visitor import denoise, download, upload, wait_for_result
+from visitor import download, upload, wait_for_result
 
 
 @pytest.mark.parametrize(
@@ -10,7 +10,6 @@ from visitor import denoise, download, upload, wait_for_result
 )
 def test_phone_width_has_no_sideways_scroll(page, noisy, tmp_path):
     upload(page, noisy)
-    denoise(page)
     wait_for_result(page)
     assert page.evaluate("[document.documentElement.scrollWidth, innerWidth]") == [360, 360]
     assert download(page, tmp_path).name == "inter.view_denoised.wav"
@@ -26,26 +25,55 @@ def test_keys_alone_are_enough(page):
 
     go_to("Rain")
     page.keyboard.press("Enter")
-    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-    go_to("Denoise")
-    page.keyboard.press("Enter")
-    wait_for_result(page)
+    wait_for_result(page, "rain.flac")
+    page.wait_for_timeout(300)
     page.keyboard.press("1")
     before = page.get_by_role("button", name="Before", exact=True)
     assert before.get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Shift+Tab")  # from Play, where the focus is, to the picture
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "slider"
+    page.keyboard.press("End")
+    assert page.evaluate("denoiser.sound.audio.currentTime") > 5
     go_to("Copy link")
     page.keyboard.press("Enter")
-    page.get_by_text("Whoever opens this link").wait_for()
+    page.locator("#player .copied:not(:empty)").wait_for()
+
+
+def test_what_has_the_focus_shows_it(page):
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        style = page.evaluate(
+            "(({outlineStyle, outlineWidth, boxShadow}) => [outlineStyle, outlineWidth, boxShadow])"
+            "(getComputedStyle(document.activeElement))"
+        )
+        assert style[0] != "none" or style[2] != "none", page.evaluate(
+            "document.activeElement.outerHTML.slice(0, 200)"
+        )
+
+
+@pytest.mark.parametrize(
+    "page", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True
+)
+def test_a_thumb_hits_every_button_of_ours(page):
+    """44 px in both directions, before and after a run."""
+    small = """() => [...document.querySelectorAll(
+      ".box button, .status button, .player button, .player select, .take a")]
+      .filter((node) => node.offsetParent)
+      .map((node) => [node.className || node.textContent, node.getBoundingClientRect()])
+      .filter(([_, { width, height }]) => width < 43.5 || height < 43.5)
+      .map(([name]) => name)"""
+    assert page.evaluate(small) == []
+    page.get_by_role("button", name="Rain").click()
+    wait_for_result(page, "rain.flac")
+    assert page.evaluate(small) == []
 
 
 @pytest.mark.parametrize("page", [{}, {"color_scheme": "dark"}], indirect=True)
 def test_axe_finds_nothing_serious(page):
     page.get_by_role("button", name="Rain").click()
-    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-    for name in ("A link, or noise", "Options", "Use it from a program", "Model card"):
-        page.get_by_text(name).first.click()
-    denoise(page)
-    wait_for_result(page)
+    wait_for_result(page, "rain.flac")
+    for name in ("Measurements", "Settings", "Test with added noise", "API", "About the model"):
+        page.get_by_text(name, exact=True).first.click()
     page.wait_for_timeout(1000)  # what fades in has too little contrast for a moment
     found = Axe().run(page).response["violations"]
     serious = {
@@ -57,14 +85,20 @@ def test_axe_finds_nothing_serious(page):
     assert serious == set()
 
 
-@pytest.mark.parametrize("page", [{"locale": "de-DE"}, {"locale": "es-ES"}], indirect=True)
+@pytest.mark.parametrize(
+    "page", [{"locale": f"{tag}-XX"} for tag in ("de", "es", "fr", "pt")], indirect=True
+)
 def test_the_page_speaks_the_visitors_language(page, url):
-    spoken = {"de": ("Entrauschen", "Nachher", "Grundrauschen", "Herunterladen")}
-    spoken["es"] = ("Quitar el ruido", "Después", "Ruido de fondo", "Descargar")
+    spoken = {"de": ("Hintergrundgeräusche", "Nachher", "dB leiser", "WAV herunterladen")}
+    spoken["es"] = ("Quite el ruido", "Después", "Ruido de fondo", "Descargar WAV")
+    spoken["fr"] = ("Supprimer le bruit", "Après", "Bruit de fond", "Télécharger WAV")
+    spoken["pt"] = ("Remove background noise", "After", "dB quieter", "Download WAV")
     page.goto(f"{url}?example=rain")
     wait_for_result(page)
+    language = page.evaluate("document.documentElement.lang")
+    assert language == page.evaluate("navigator.language")
     text = page.locator("body").inner_text()
     assert [
-        word for word in spoken[page.evaluate("navigator.language")[:2]] if word not in text
+        word for word in spoken[language if language != "en" else "pt"] if word not in text
     ] == []
     assert "denoiser_" not in text

@@ -1,7 +1,6 @@
 """The page's endpoints as programs meet them, through gradio_client."""
 
 import gc
-import re
 import resource
 import shutil
 import subprocess
@@ -19,9 +18,8 @@ from sounds import BAD_INPUT, reference_loudness, speech_like
 
 import app
 from denoiser import offline
-from page import handlers
+from page import endpoints, handlers
 from page.results import Result
-from page.snippet import program as program_of
 
 
 def denoised(client, path, strength=100.0, **settings) -> Path:
@@ -86,7 +84,7 @@ def test_bad_input_gets_one_sentence_and_the_page_goes_on(client, noisy, tmp_pat
     sentence = refusal.value.message
     assert sentence.endswith(".")
     assert "\n" not in sentence
-    assert (name or "nothing to denoise") in sentence
+    assert (name or "Choose a file") in sentence
     assert "Traceback" not in capfd.readouterr().err
     assert denoised(client, noisy).exists()
 
@@ -180,26 +178,31 @@ def test_denoise_batch_and_report_are_the_endpoints(client):
 
 
 @pytest.fixture
-def program(client, url, noisy, tmp_path, monkeypatch):
+def programs(client, url, noisy, tmp_path, monkeypatch):
     """The two programs that the page shows, for a talk.wav in the working folder."""
     shutil.copy(noisy, tmp_path / "talk.wav")
     monkeypatch.chdir(tmp_path)
     request = SimpleNamespace(request=SimpleNamespace(base_url=f"{url}"), headers={})
-    text = program_of(60, "classic", "auto", True, "keep", request)
-    return text.split("# The same by curl\n")
+    return endpoints.programs(60, "classic", "auto", True, "keep", request)
 
 
-def test_the_programs_on_the_page_give_what_the_page_gives(client, program, noisy, cache):
+def test_the_programs_on_the_page_give_what_the_page_gives(client, programs, noisy, tmp_path):
     expected, _ = sf.read(denoised(client, noisy, 60, model="classic", mono=True))
-    python, curl = program
+    python, shell = programs
     found = {}
     exec(python, found)
     np.testing.assert_array_equal(sf.read(found["path"])[0], expected)
     if not shutil.which("curl"):
         pytest.skip("no curl on PATH")
-    said = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, timeout=60).stdout
-    path = re.search(r'"path": "([^"]+talk_denoised.wav)"', said).group(1)
-    np.testing.assert_array_equal(sf.read(path)[0], expected)
+    subprocess.run(["bash", "-c", shell], check=True, timeout=60)
+    np.testing.assert_array_equal(sf.read(tmp_path / "talk_denoised.wav")[0], expected)
+
+
+def test_what_programs_read_of_the_endpoints_is_plain_text(client):
+    endpoints = client.view_api(print_info=False, return_format="dict")["named_endpoints"]
+    labels = [p["label"] for each in endpoints.values() for p in each["parameters"]]
+    assert labels[:3] == ["Recording", "Strength (%)", "Model"]
+    assert "object" not in str(labels)
 
 
 def test_main_says_what_is_wrong_with_the_checkpoint(capsys, tmp_path):
@@ -218,13 +221,11 @@ def test_help_names_the_options(capsys):
         assert option in text
 
 
-def test_mp3_is_offered_for_what_it_can_hold(tmp_path, monkeypatch):
+def test_mp3_is_offered_for_what_it_can_hold(tmp_path):
     """Six channels are too many, unless they were mixed to one."""
-    monkeypatch.setattr(handlers.results, "player", lambda *_: {})
-    monkeypatch.setattr(handlers, "say", lambda _, key: key)
     for name, channels in (("six", 6), ("mono", 1)):
         sf.write(tmp_path / f"{name}.wav", np.zeros((100, channels)), 48000)
     for recording, offered in (("six", False), ("mono", True)):
         paths = (str(tmp_path / f"{name}.wav") for name in ("six", recording))
-        _, forms, _ = handlers.shown(Result(*paths, "", 1.0, "band", ""), 100, None)
-        assert (("form.mp3", "mp3") in forms.choices) == offered
+        forms = handlers.forms(Result(*paths, "", 1.0, "band", ""), None)
+        assert (("MP3", "mp3") in forms.choices) == offered

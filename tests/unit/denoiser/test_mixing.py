@@ -7,7 +7,8 @@ from sounds import reference_loudness
 from denoiser import audio, metrics
 from denoiser.audio.layouts import convert
 from denoiser.levels import survey
-from denoiser.mixing import File, Outline, Preview, add_noise, observe, remix, to_mono
+from denoiser.mixing import File, add_noise, observe, remix, to_mono
+from denoiser.preview import Outline, Preview
 from denoiser.report import Levels, report
 
 RATE = 16000
@@ -71,10 +72,26 @@ def test_the_preview_holds_both_side_by_side(files, tmp_path):
 def test_the_outline_of_the_preview_is_the_peaks(files, tmp_path):
     source, estimate, noisy = files
     outlines = preview(source, estimate, tmp_path / "preview.flac", peak=1.0)
-    assert len(outlines["before"]) == len(outlines["after"]) == 600
+    assert len(outlines["before"]) == len(outlines["after"]) == 1235
     assert max(outlines["before"]) == pytest.approx(np.abs(noisy).max(), abs=1e-4)
     loud = np.array(outlines["after"]) > 0.4  # the tone sounds in half of the time
     assert loud.mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_the_preview_of_a_long_recording_is_small_and_keeps_both_apart(tmp_path):
+    """Opus: 45 minutes in less than 100 MB; noise of one side is not heard in the other."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal((1, 20 * 48000)).astype(np.float32)
+    quiet = np.zeros_like(noise)
+    for name, wave in (("talk", noise), ("enhanced", quiet)):
+        audio.write(tmp_path / f"{name}.wav", wave, 48000, "FLOAT")
+    source, enhanced, target = (tmp_path / n for n in ("talk.wav", "enhanced.wav", "p.webm"))
+    preview(source, enhanced, target, peak=1.0)
+    assert target.stat().st_size * 45 * 60 / 20 < 100e6
+    both, rate = audio.read(target)
+    assert (rate, len(both), both.shape[1]) == (48000, 4, 20 * 48000)
+    before, after = np.sqrt(np.square(both[:2]).mean()), np.sqrt(np.square(both[2:]).mean())
+    assert before == pytest.approx(0.1, rel=0.1)
+    assert after < 1e-4
 
 
 def test_one_pass_gives_all_listeners_what_each_gets_alone(files, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from sounds import speech_like
 from denoiser import audio
 from denoiser.models.band import BandUNet, BandUNetConfig
 from page import registry, results
-from page.run import Settings, run
+from page.run import Settings, finished, run
 
 
 @pytest.fixture
@@ -32,15 +32,6 @@ def decoded(monkeypatch):
     return paths
 
 
-def finished(work):
-    """What a run returns."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
-
-
 @pytest.mark.parametrize("strength", [1.0, 0.7])
 def test_the_upload_is_decoded_twice_for_everything_that_is_shown(
     small, decoded, tmp_path, strength
@@ -50,16 +41,15 @@ def test_the_upload_is_decoded_twice_for_everything_that_is_shown(
     sf.write(path, speech_like(3.0, 44100, 2), 44100)
     settings = Settings(strength, "small", "auto", False, "keep")
     result = finished(run(small, str(path), tmp_path, settings, shown=True))
-    file = results.take(result, strength)
-    results.measured(result, strength)
-    assert len(results.player(result, strength, None)["outlines"]["after"]) == 300
+    taken = finished(results.take(result, strength, "keep", "wav"))
+    assert len(results.player(result, strength)["outlines"]["after"]) == 300
     assert decoded == [str(path)] * 2
     decoded.clear()
     results.pictures(result, 1.0)
     assert decoded == []
     noisy, enhanced = audio.read(path)[0], audio.read(result.enhanced)[0]
     expected = noisy + np.float32(strength) * (enhanced - noisy)
-    assert np.abs(audio.read(file)[0] - expected).max() <= 2**-16
+    assert np.abs(audio.read(taken.path)[0] - expected).max() <= 2**-16
 
 
 def test_mono_decodes_the_upload_twice_as_well(small, decoded, tmp_path):

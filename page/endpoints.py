@@ -1,0 +1,195 @@
+"""What programs call: /denoise, /batch and /report, and how to."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gradio as gr
+
+from page import many, results
+from page.i18n import say
+from page.lanes import Lanes
+from page.registry import ModelRegistry
+from page.run import Settings, Work, finished, run_in_lane
+from page.session import kept_if_finished, new_folder, refusal, refusals
+
+# What means something within a line
+MARKDOWN = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)_|_(?!\w)|(?<=www)\.", re.IGNORECASE)
+PYTHON = """\
+# pip install gradio_client
+from gradio_client import Client, handle_file
+
+path = Client("{address}").predict(
+    handle_file("talk.wav"),
+{keywords}    api_name="/denoise",
+)
+"""
+SHELL = """\
+FILE=$(curl -s -F files=@talk.wav {address}/gradio_api/upload | tr -d '[]"')
+EVENT=$(curl -s {address}/gradio_api/call/denoise -H 'Content-Type: application/json' \\
+  -d '{{"data": [{{"path": "'$FILE'", "meta": {{"_type": "gradio.FileData"}}}}, {values}]}}' \\
+  | cut -d'"' -f4)
+URL=$(curl -sN {address}/gradio_api/call/denoise/$EVENT \\
+  | sed -n 's/.*"url": "\\([^"]*\\)".*/\\1/p' | tail -1)
+curl -s -o talk_denoised.wav "$URL"
+"""
+
+
+def denoising(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) -> Callable:
+    """The handler of /denoise; `zerogpu_run` is `denoise_file` on ZeroGPU."""
+
+    def denoise(
+        recording: str,
+        strength: float,
+        model: str,
+        device: str,
+        mono: bool,
+        loudness: str,
+        request: gr.Request,
+        progress=gr.Progress(),
+    ) -> Iterator:
+        """Take the noise out of a recording of speech.
+
+        Args:
+            recording: an audio or video file of any common format, rate and number of channels.
+            strength: 100 takes out all the noise that is found, 0 leaves the recording as it is.
+            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
+            device: auto, cpu, cuda or mps.
+            mono: mix all channels to one.
+            loudness: keep, or -16 or -23 LUFS, with peaks limited to -1 dBTP.
+
+        Returns:
+            `<stem>_denoised.wav` with the rate, channels, bit depth, length and level it came with.
+        """
+        if not recording:
+            raise refusal(say(request, "none"))
+        if not Path(recording).exists():
+            raise refusal(say(request, "gone"))
+        settings = Settings(strength / 100, model, device, mono, loudness)
+        folder = new_folder()
+        with kept_if_finished(folder):
+            yield None  # at once: before its first yield Gradio cannot stop a generator
+            with refusals():
+                work = Work(
+                    run_in_lane(models, lanes, recording, folder, settings, zerogpu_run=zerogpu_run)
+                )
+                for status in work:
+                    progress(status.get("share", 0), desc=status["state"])
+                    yield None  # here Stop ends the work
+                taken = finished(results.take(work.result, settings.strength, loudness, "wav"))
+            yield taken.path
+
+    return denoise
+
+
+def batching(models: ModelRegistry, lanes: Lanes) -> Callable:
+    """The handler of /batch."""
+
+    def batch(
+        recordings: list[str],
+        strength: float,
+        model: str,
+        device: str,
+        mono: bool,
+        loudness: str,
+        request: gr.Request,
+        progress=gr.Progress(),
+    ) -> Iterator:
+        """Take the noise out of several recordings; a bad file is named, the others go on.
+
+        Args:
+            recordings: audio or video files of any common format.
+            strength: 100 takes out all the noise that is found, 0 leaves a recording as it is.
+            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
+            device: auto, cpu, cuda or mps.
+            mono: mix all channels to one.
+            loudness: keep, or -16 or -23 LUFS, with peaks limited to -1 dBTP.
+
+        Returns:
+            A zip archive of WAV files, `<stem>_denoised.wav`, and a table of what became of each.
+        """
+        if not recordings:
+            raise refusal(say(request, "none"))
+        settings = Settings(strength / 100, model, device, mono, loudness)
+        folder, rows = new_folder(), []
+        with kept_if_finished(folder):
+            with refusals():
+                models.get(model, device)  # what is wrong with all of them is said once
+                for rows in many.run_many(models, lanes, recordings, folder, settings):
+                    over = sum(row["state"] in ("done", "refused") for row in rows)
+                    progress(over / len(rows))
+                    yield None, table(rows, request)
+            yield many.archive(folder, rows), table(rows, request)
+
+    return batch
+
+
+def table(rows: list[dict], request: gr.Request | None) -> str:
+    """Markdown of what became of each file so far."""
+    over = [row for row in rows if row["state"] in ("done", "refused")]
+    if not over:
+        return ""
+    head = [say(request, f"batch.{column}") for column in ("file", "length", "floor", "output")]
+    lines = [
+        head,
+        [":--", "--:", "--:", ":--"],
+        *([*map(_plain, _cells(row, request))] for row in over),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(row: dict, request: gr.Request | None) -> tuple[str, ...]:
+    if row["state"] == "refused":
+        return row["name"], "", "", row["sentence"]
+    floors = " → ".join(f"{floor:.0f}" for floor in row["floors"])
+    return row["name"], f"{row['seconds']:.1f} s", f"{floors} dBFS", say(request, "batch.denoised")
+
+
+def _plain(text: str) -> str:
+    """Text for a cell of a Markdown table, whatever is in it: a file name may hold anything."""
+    text = html.escape(" ".join(text.split()), quote=False)
+    return MARKDOWN.sub(r"\\\g<0>", text)
+
+
+def report(before: str, after: str, dnsmos: bool) -> dict:
+    """Compare a recording with what a denoiser made of it.
+
+    Args:
+        before: the recording, an audio or video file.
+        after: the same with less noise, of the same length, rate and channels.
+        dnsmos: add DNSMOS of the first minute, an estimate of what listeners would say, 1 to 5.
+
+    Returns:
+        Noise floor, speech over that floor, loudness and peak before and after, length, rate,
+        channels, and a remark if almost nothing or almost everything was removed.
+    """
+    from denoiser.report import report
+
+    if not before or not after:
+        raise refusal("A recording before and one after are needed.")
+    with refusals():
+        return report(before, after, dnsmos=dnsmos)
+
+
+def programs(
+    strength: float, model: str, device: str, mono: bool, loudness: str, request: gr.Request
+) -> tuple[str, str]:
+    """How a program asks for what the visitor has just chosen: in Python, and in a shell."""
+    settings = {
+        "strength": strength,
+        "model": model,
+        "device": device,
+        "mono": bool(mono),
+        "loudness": loudness,
+    }
+    address = str(request.request.base_url).rstrip("/") if request else ""
+    keywords = "".join(f"    {name}={value!r},\n" for name, value in settings.items())
+    values = ", ".join(map(json.dumps, settings.values()))
+    return (
+        PYTHON.format(address=address, keywords=keywords),
+        SHELL.format(address=address, values=values),
+    )

@@ -1,0 +1,114 @@
+"""Who works when: two lanes, one for short and one for long recordings, and turns on one model.
+
+In each lane one recording is worked on and the others wait in the order in which they came. The two
+at work take turns on the model, chunk by chunk, so that a clip of ten seconds does not wait for a
+file of an hour. All are told their place in line and about how long it will take.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from contextlib import contextmanager
+
+SHORT_SECONDS = 120.0  # times channels: what the short lane takes
+FIRST_PACE = 0.05  # seconds of work a second of one channel, before anything was measured
+MEMORY = 0.7  # of what is known of the pace, when another recording is done
+SURE_SHARE = 0.1  # done, from here on a recording's own pace is better than the mean
+
+
+class Place:
+    """A recording at work or in line; see `Lanes.place`."""
+
+    def __init__(self, lanes: Lanes, seconds: float):
+        self.lanes, self.seconds = lanes, seconds
+        self.line = lanes.short if seconds <= SHORT_SECONDS else lanes.long
+        self.share, self.began = 0.0, None
+
+    @property
+    def ahead(self) -> int:
+        """How many recordings come first; 0 means that it is this one's turn."""
+        with self.lanes.lock:
+            number = self.line.index(self)
+            if number == 0 and self.began is None:
+                self.began = time.monotonic()
+            return number
+
+    @property
+    def left(self) -> float:
+        """About how many seconds this one still needs, once it is at work."""
+        if self.began is None or self.share < SURE_SHARE:
+            return self.seconds * self.lanes.pace * (1 - self.share)
+        return (time.monotonic() - self.began) / self.share * (1 - self.share)
+
+    @property
+    def wait(self) -> float:
+        """About how many seconds are needed by those who come first."""
+        with self.lanes.lock:
+            before = self.line[: self.line.index(self)]
+        return sum(place.left for place in before)
+
+
+class Lanes:
+    """The two lines of waiting recordings, and the pace of the work."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.short: list[Place] = []
+        self.long: list[Place] = []
+        self.pace = FIRST_PACE
+        self.turns = Turns()
+
+    @contextmanager
+    def place(self, seconds: float):
+        """A place at the end of its line, as long as the block lasts.
+
+        `seconds` is the length of the recording times its channels.
+        """
+        place = Place(self, seconds)
+        with self.lock:
+            place.line.append(place)
+        try:
+            yield place
+        finally:
+            with self.lock:
+                place.line.remove(place)
+            if place.share == 1 and place.began is not None:
+                pace = (time.monotonic() - place.began) / max(place.seconds, 1.0)
+                self.pace = MEMORY * self.pace + (1 - MEMORY) * pace
+
+
+class Turns:
+    """A lock that is taken in the order in which it was asked for."""
+
+    def __init__(self):
+        self.changed = threading.Condition()
+        self.next, self.now = 0, 0
+
+    def __enter__(self) -> None:
+        with self.changed:
+            mine, self.next = self.next, self.next + 1
+            self.changed.wait_for(lambda: self.now == mine)
+
+    def __exit__(self, *_) -> None:
+        with self.changed:
+            self.now += 1
+            self.changed.notify_all()
+
+
+class Shared:
+    """A model whose `run` waits for its turn; all else is the model's own."""
+
+    def __init__(self, model, turns: Turns):
+        self.model, self.turns = model, turns
+
+    def __getattr__(self, name: str):
+        return getattr(self.model, name)
+
+    def __deepcopy__(self, memo):
+        return copy.deepcopy(self.model, memo)  # moved to another device: nobody else waits for it
+
+    def run(self, *arguments):
+        with self.turns:
+            return self.model.run(*arguments)

@@ -1,0 +1,111 @@
+"""Many recordings: a row for each that says what becomes of it, and names that differ."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import unicodedata
+import zipfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+from denoiser.errors import DenoiserError
+from denoiser.files import fitting
+from page import results
+from page.lanes import Lanes
+from page.registry import ModelRegistry
+from page.run import Settings, Work, run_in_lane
+
+
+def run_many(
+    models: ModelRegistry,
+    lanes: Lanes,
+    recordings: list[str],
+    folder: Path,
+    settings: Settings,
+    form: str = "wav",
+    said: Callable[[str], str] = str,
+) -> Iterator[list[dict]]:
+    """Yields the rows whenever one has changed; a bad file has its sentence, the others go on.
+
+    A row has a name and a state (see `run_in_lane`), at the end done or refused: done with the
+    path, the name of the `output`, seconds and noise floors, refused with a sentence. `said` puts
+    a sentence into the visitor's language.
+    """
+    rows = [{"name": Path(each).name, "state": "batch.waiting"} for each in recordings]
+    for row, recording in zip(rows, recordings, strict=True):
+        part = Path(tempfile.mkdtemp(dir=folder))
+        notes: list[str] = []
+        try:
+            for status in (
+                one := Work(_one(models, lanes, recording, part, settings, form, notes))
+            ):
+                row.update(status)
+                yield rows
+            taken, numbers = one.result
+            row |= _kept(taken.path, folder, rows)
+            row |= numbers | {"state": "done", "notes": [said(note) for note in notes]}
+        except DenoiserError as error:
+            row |= {"state": "refused", "sentence": said(str(error))}
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        yield rows
+
+
+def _one(
+    models, lanes, recording: str, part: Path, settings: Settings, form: str, notes: list[str]
+) -> Generator[dict, None, tuple]:
+    """One recording: yields what it is at, returns the file and what was measured."""
+    from denoiser import audio, video
+
+    # What a file cannot become it becomes in the usual form
+    possible = {"video": lambda: video.has_picture(recording)}
+    possible["mp3"] = lambda: settings.mono or audio.info(recording).channels <= 2
+    form = form if possible.get(form, lambda: True)() else "wav"
+    result = yield from run_in_lane(models, lanes, recording, part, settings)
+    making = Work(results.take(result, settings.strength, settings.loudness, form, notes.append))
+    for share in making:
+        yield {"state": "preparing", "share": share}
+    numbers = results.facts(result, settings.strength)
+    floors = [max(-80.0, numbers["floors"][side]) for side in ("before", "after")]
+    told = {"seconds": numbers["seconds"], "floors": floors}
+    return making.result, told | {"quieter": round(floors[0] - floors[1])}
+
+
+def _kept(path: str, folder: Path, rows: list[dict]) -> dict:
+    """The file under a name that no other row has."""
+    output = unused(Path(path).name, [row["output"] for row in rows if "output" in row])
+    target = folder / output
+    os.replace(path, target)
+    return {"path": str(target), "output": output}
+
+
+def archive(folder: Path, rows: list[dict]) -> str | None:
+    """All that was done, as one file; None if nothing was."""
+    done = [row for row in rows if row["state"] == "done"]
+    if not done:
+        return None
+    path = folder / "denoised.zip"
+    with zipfile.ZipFile(path, "w") as bundle:
+        for row in done:
+            bundle.write(row["path"], row["output"])
+    return str(path)
+
+
+def unused(name: str, taken: list[str]) -> str:
+    """`talk_denoised.wav`, or `talk_denoised-2.wav` where a disk would take another for the same.
+
+    Some disks know no capitals, and some one way only to write an accent.
+    """
+    stem, ending = name.rsplit("_", 1)
+    kind, suffix = os.path.splitext(ending)
+    there, number = {_folded(other) for other in taken}, 1
+    while _folded(name) in there:
+        number += 1
+        name = fitting(stem, f"_{kind}-{number}{suffix}")
+    return name
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
