@@ -13,7 +13,7 @@ import gradio as gr
 
 from denoiser.errors import DenoiserError
 from page import links, many, results
-from page.i18n import say
+from page.i18n import here, say
 from page.lanes import Lanes
 from page.registry import ModelRegistry
 from page.results import FORMS, Result
@@ -78,7 +78,7 @@ def starting(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) 
         except Stopped:
             pass
         except DenoiserError as error:
-            yield run | {"state": "refused", "sentence": str(error)}, *nothing
+            yield run | {"state": "refused", "sentence": here(str(error))}, *nothing
 
     return start
 
@@ -138,12 +138,12 @@ def prepare(
                 check()
             taken = making.result
             ready = taken._asdict() | {"state": "ready", "name": Path(taken.path).name}
-            ready |= {"notes": notes, "facts": results.facts(result, strength / 100)}
+            ready |= {"notes": [*map(here, notes)], "facts": results.facts(result, strength / 100)}
             yield asked | ready, details(result, strength / 100, dnsmos, request)
     except Stopped:
         pass
     except DenoiserError as error:
-        yield asked | {"state": "failed", "notes": [str(error)]}, gr.skip()
+        yield asked | {"state": "failed", "notes": [here(str(error))]}, gr.skip()
 
 
 def details(result: Result, strength: float, dnsmos: bool, request: gr.Request | None) -> str:
@@ -204,7 +204,7 @@ def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable:
             with latest.begin(request, "many") as check, kept_if_finished(folder):
                 yield run | {"rows": []}
                 files = [received(str(f["path"]), str(f["name"])) for f in data._data["files"]]
-                for rows in many.run_many(models, lanes, files, folder, settings, form):
+                for rows in many.run_many(models, lanes, files, folder, settings, form, here):
                     yield run | {"rows": [dict(row) for row in rows]}
                     check()
                 zipped = many.archive(folder, rows)
@@ -212,7 +212,7 @@ def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable:
         except Stopped:
             pass
         except DenoiserError as error:
-            refused = {"state": "refused", "sentence": str(error)}
+            refused = {"state": "refused", "sentence": here(str(error))}
             count = len(data._data["files"])
             yield run | {"rows": [refused] * count, "zip": None, "over": True}
 
@@ -226,4 +226,4 @@ def noisier(
     try:
         return links.noisier(source, name, own, snr_db, request)
     except DenoiserError as error:
-        return {"warning": str(error), "at": links.now()}
+        return {"warning": here(str(error)), "at": links.now()}

@@ -1,14 +1,22 @@
-"""The words of the page: strings.json, the only place for them, in four languages."""
+"""The words of the page in four languages: strings.json, and sentences.json for the library's.
+
+The library speaks English. A sentence of it is recognised by its words, what varies in it is taken
+out and put into the same sentence of another language; one that is not known stays English.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from pathlib import Path
 
 import gradio as gr
+from gradio.context import LocalContext
 
-WORDS = json.loads((Path(__file__).parent / "strings.json").read_text(encoding="utf-8"))
+HERE = Path(__file__).parent
+WORDS = json.loads((HERE / "strings.json").read_text(encoding="utf-8"))
+SENTENCES = json.loads((HERE / "sentences.json").read_text(encoding="utf-8"))
 OURS = "denoiser_"  # Gradio has words of its own under some of these names
 MARKDOWN = ("title", "foot")  # filled in when the page is served
 
@@ -41,3 +49,31 @@ def language_of(request: gr.Request | None) -> str:
 def say(request: gr.Request | None, key: str, **values) -> str:
     """The words for what the server writes."""
     return WORDS[language_of(request)][key].format(**values)
+
+
+def translated(request: gr.Request | None, sentence: str) -> str:
+    """A sentence of the library in the visitor's language."""
+    language = language_of(request)
+    if language == "en":
+        return sentence
+    for pattern, forms in _patterns():
+        if found := pattern.fullmatch(sentence):
+            return forms[language].format(*(found[f"v{n}"] for n in range(pattern.groups)))
+    return sentence
+
+
+def here(sentence: str) -> str:
+    """The same for the visitor whose event is under way."""
+    return translated(LocalContext.request.get(None), sentence)
+
+
+@functools.cache
+def _patterns() -> list[tuple[re.Pattern, dict[str, str]]]:
+    """Every sentence as a pattern, with a group for what varies: {0} is v0."""
+    return [(_pattern(forms["en"]), forms) for forms in SENTENCES]
+
+
+def _pattern(sentence: str) -> re.Pattern:
+    parts = re.split(r"\{(\d)\}", sentence)
+    texts = (f"(?P<v{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts))
+    return re.compile("".join(texts), re.DOTALL)

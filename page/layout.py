@@ -153,8 +153,12 @@ def _noise(box: gr.HTML, recording: gr.State) -> None:
 def _programs(page: gr.Blocks, settings: SettingsPanel) -> None:
     """How to get the same without the page."""
     with gr.Accordion(text("program"), open=False):
-        python = gr.Code(language="python", label="Python", interactive=False, elem_id="python")
-        shell = gr.Code(language="shell", label="Shell", interactive=False, elem_id="shell")
+        python = gr.Code(
+            language="python", label="Python", interactive=False, wrap_lines=True, elem_id="python"
+        )
+        shell = gr.Code(
+            language="shell", label="Shell", interactive=False, wrap_lines=True, elem_id="shell"
+        )
     gr.on(
         [page.load, *(setting.change for setting in settings)],
         endpoints.programs,

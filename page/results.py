@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from denoiser.files import fitting, replacing
+from page.i18n import here
 from page.session import warn
 
 LOUDER_DB = 6.0  # at most, of one side of the player to match the other
@@ -118,8 +119,9 @@ def facts(result: Result, strength: float) -> dict:
     """What the line for people says."""
     numbers = measured(result, strength)
     floors = {side: numbers[side]["noise_floor_db"] for side in ("before", "after")}
-    told = {key: numbers[key] for key in ("seconds", "channels", "remark")}
-    return told | {"floors": floors, "took": result.took}
+    told = {key: numbers[key] for key in ("seconds", "channels")}
+    remark = numbers["remark"] and here(numbers["remark"])
+    return told | {"remark": remark} | {"floors": floors, "took": result.took}
 
 
 def measured(result: Result, strength: float) -> dict:

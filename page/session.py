@@ -21,6 +21,7 @@ from gradio.data_classes import FileData
 
 from denoiser.errors import DenoiserError
 from denoiser.files import fitting
+from page.i18n import here
 
 KEPT_MINUTES = 60
 KEPT_SECONDS, SWEEP_SECONDS = 60 * (KEPT_MINUTES - 1), 30.0
@@ -155,4 +156,4 @@ def warn(sentence: str) -> None:
 
 def _text(sentence: str) -> str:
     """Gradio shows messages as HTML: a file's name, or a link's words, could load a picture."""
-    return sentence.replace("<", "&lt;")
+    return here(sentence).replace("<", "&lt;")
