@@ -1,59 +1,92 @@
-"""Pictures of the page for the README: python docs/screenshots.py
+"""Pictures of the page: python docs/screenshots.py
 
-Starts the page with the embedded weights, denoises a sample in Chromium and photographs the result,
-wide, as on a phone, and dark, and its numbers alone, into images/.
+Starts the page with the embedded weights and photographs it in Chromium, into images/: with a
+result, wide, as on a phone, and dark; empty; at work; with many files; and its numbers alone.
 """
 
 import os
 import shutil
 import sys
+import threading
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-
-from shrink import shrink  # noqa: E402
-
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+WIDE = {"viewport": {"width": 1000, "height": 900}}
 VIEWS = {
-    "page": {"viewport": {"width": 1000, "height": 900}},
-    "page_phone": {"viewport": {"width": 360, "height": 740}, "is_mobile": True},
-    "page_dark": {"viewport": {"width": 1000, "height": 900}, "color_scheme": "dark"},
+    "page": WIDE,
+    "page_phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True},
+    "page_dark": WIDE | {"color_scheme": "dark"},
 }
 
 
-def photograph(browser, url: str, name: str, settings: dict) -> None:
+def save(page, name: str, **options) -> None:
+    page.screenshot(path=ROOT / "images" / f"{name}.png", **options)
+
+
+def photograph_result(browser, url: str, name: str, settings: dict) -> None:
     """One view of the page with a result."""
     page = browser.new_context(**settings).new_page()
     page.goto(url)
-    page.get_by_role("button", name="Rain", exact=True).click()
-    page.locator("#recording").get_by_role("button", name="Play", exact=True).wait_for()
-    page.get_by_role("button", name="Denoise", exact=True).click()
-    page.locator("#report table").wait_for()
-    page.wait_for_timeout(1500)  # pictures fade in
-    page.screenshot(path=ROOT / "images" / f"{name}.png", full_page=True)
+    page.get_by_role("button", name="Rain").click()
+    page.locator("#download[href]").wait_for()
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(1500)  # it scrolls
+    save(page, name, full_page=name != "page_phone")
     if name == "page":
-        page.get_by_label("With DNSMOS").check()
-        page.locator("#report").get_by_text("DNSMOS overall").wait_for()
+        page.get_by_text("Measurements").click()
+        page.get_by_label("Estimate listening quality").check()
+        page.locator("#report").get_by_text("Quality overall").wait_for()
         page.locator("#report").screenshot(path=ROOT / "images" / "report.png")
+
+
+def photograph_work(browser, url: str, go_on: threading.Event) -> None:
+    """The empty page, one at work, and many files."""
+    page = browser.new_context(**WIDE).new_page()
+    page.goto(url)
+    page.locator("#box .choose").wait_for()
+    page.wait_for_timeout(500)
+    save(page, "page_empty")
+    page.get_by_role("button", name="Rain").click()
+    page.locator("#status .what").get_by_text("left").wait_for()
+    save(page, "page_working")
+    go_on.set()
+    page.locator("#download[href]").wait_for()
+    page.get_by_role("tab", name="Many files").click()
+    files = sorted((ROOT / "samples" / "noisy").glob("*.flac"))
+    page.locator("#many .file").set_input_files([*map(str, files[:4]), str(ROOT / "LICENSE")])
+    page.get_by_role("button", name="Denoise all").click()
+    page.locator("#many .zip").wait_for()
+    save(page, "page_many")
 
 
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
+    from denoiser import mixing
     from page import layout, registry, server
 
+    observe, go_on = mixing.observe, threading.Event()
+
+    def held(source, enhanced, *listeners):
+        """The pass stands still in the middle until the picture has been taken."""
+        for done in observe(source, enhanced, *listeners):
+            while not go_on.wait(0.1):
+                yield 0.43 * done
+            yield done
+
+    mixing.observe = held
     page = layout.build(registry.start(None, "auto")[0])
     server.serve(page, prevent_thread_lock=True, quiet=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        photograph_work(browser, page.local_url, go_on)
         for name, settings in VIEWS.items():
-            photograph(browser, page.local_url, name, settings)
+            photograph_result(browser, page.local_url, name, settings)
         browser.close()
     page.close()
-    for name in (*VIEWS, "report"):
-        shrink(ROOT / "images" / f"{name}.png")
 
 
 if __name__ == "__main__":

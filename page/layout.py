@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -16,7 +16,10 @@ from page.uploads import AnyFile, AnyFiles, Recording
 
 PARTS = Path(__file__).parent / "parts"
 PLACES = 64  # of visitors whose work is under way or in line; `Lanes` says whose turn it is
-QUIET = PRIVATE | {"show_progress": "hidden", "trigger_mode": "multiple"}  # own signs of progress
+QUIET: dict[str, Any] = PRIVATE | {
+    "show_progress": "hidden",
+    "trigger_mode": "multiple",
+}  # own signs of progress
 NOISES = ("air_conditioner", "crackling_fire", "rain")
 CARD_LINES = 12  # of a model card, before a link to the rest
 
@@ -85,7 +88,7 @@ def _one(page: gr.Blocks, models: registry.ModelRegistry, devices: list[str], st
         again = gr.Button(text("again"), size="md")
         again.click(None, js="() => document.dispatchEvent(new CustomEvent('denoiser:again'))")
     settings = SettingsPanel(strength, model, device, mono, loudness)
-    kept = {"time_to_live": 60 * KEPT_MINUTES}
+    kept: dict[str, Any] = {"time_to_live": 60 * KEPT_MINUTES}
     result, recording = gr.State(None, **kept), gr.State(None, **kept)
     _noise(box, recording)
     _programs(page, settings)

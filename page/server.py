@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.responses import FileResponse
 
 from page import i18n, session
 
 HERE = Path(__file__).parent
 QUEUE_THREADS = 64  # visitors whose generators may step at one time
-PRIVATE = {"api_visibility": "private"}  # of events that no program is to call
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of events that no program is to call
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
 CONTRAST = {  # 4.5 : 1 and more, as WCAG AA asks
     "body_text_color_subdued": "*neutral_600",
@@ -24,6 +29,60 @@ CONTRAST = {  # 4.5 : 1 and more, as WCAG AA asks
     "color_accent": "*primary_600",
 }
 MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+
+class LinkPreviews:
+    """What other sites show of a link to this page, in place of Gradio's own title and picture."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["path"] == "/preview.png":
+            await FileResponse(HERE / "preview.png")(scope, receive, send)
+            return
+        if scope["type"] != "http" or scope["path"] != "/":
+            await self.app(scope, receive, send)
+            return
+        start, body = {}, b""
+
+        async def hold(message):
+            nonlocal body
+            if message["type"] == "http.response.start":
+                start.update(message)
+                return
+            body += message.get("body", b"")
+            if message.get("more_body"):
+                return
+            whole = _with_preview(body.decode("utf-8"), _origin(scope)).encode("utf-8")
+            headers = [(k, v) for k, v in start["headers"] if k.lower() != b"content-length"]
+            await send(start | {"headers": [*headers, (b"content-length", b"%d" % len(whole))]})
+            await send({"type": "http.response.body", "body": whole})
+
+        await self.app(scope, receive, hold)
+
+
+def _origin(scope) -> str:
+    """The address under which a visitor sees this server, behind a proxy too."""
+    headers = {key.decode().lower(): value.decode("latin-1") for key, value in scope["headers"]}
+    scheme = headers.get("x-forwarded-proto", scope.get("scheme", "http")).split(",")[0]
+    return f"{scheme}://{headers.get('x-forwarded-host') or headers.get('host', '')}"
+
+
+def _with_preview(page: str, origin: str) -> str:
+    """The HTML of the page with title, description, address and picture for a link's preview."""
+    words = i18n.WORDS["en"]["title"].format(minutes=session.KEPT_MINUTES)
+    title, description = words.removeprefix("# ").split("\n")
+    tags = {"title": title, "description": description, "type": "website", "url": f"{origin}/"}
+    tags["image"] = f"{origin}/preview.png"
+    page = re.sub(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*', "", page)
+    lines = [
+        f'<meta property="og:{name}" content="{html.escape(value)}" />'
+        for name, value in tags.items()
+    ]
+    lines.append('<meta name="twitter:card" content="summary_large_image" />')
+    lines.append(f'<meta name="description" content="{html.escape(description)}" />')
+    return page.replace("<head>", "<head>" + "".join(lines), 1)
 
 
 def serve(page: gr.Blocks, **where) -> None:
@@ -39,6 +98,7 @@ def serve(page: gr.Blocks, **where) -> None:
         head=_head(),
         favicon_path=str(HERE / "icon.svg"),
         max_threads=QUEUE_THREADS,
+        app_kwargs={"middleware": [Middleware(LinkPreviews)]},
         i18n=i18n.i18n(minutes=session.KEPT_MINUTES),
         **where,
     )

@@ -1,6 +1,7 @@
 """The page's endpoints as programs meet them, through gradio_client."""
 
 import gc
+import re
 import resource
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio_client
+import httpx
 import numpy as np
 import pytest
 import soundfile as sf
@@ -229,3 +231,19 @@ def test_mp3_is_offered_for_what_it_can_hold(tmp_path):
         paths = (str(tmp_path / f"{name}.wav") for name in ("six", recording))
         forms = handlers.forms(Result(*paths, "", 1.0, "band", ""), None)
         assert (("MP3", "mp3") in forms.choices) == offered
+
+
+def test_a_link_to_the_page_is_shown_with_title_sentence_and_picture(url):
+    page = httpx.get(url, headers={"x-forwarded-proto": "https", "x-forwarded-host": "a.example"})
+    tags = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]*)"', page.text))
+    assert tags == {
+        "title": "Remove background noise from speech",
+        "description": "Free and private: no sign-up, and everything is deleted after 60 minutes.",
+        "type": "website",
+        "url": "https://a.example/",
+        "image": "https://a.example/preview.png",
+    }
+    picture = httpx.get(f"{url}preview.png")
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.content.startswith(b"\x89PNG")
+    assert "svg" in httpx.get(f"{url}favicon.ico").text
