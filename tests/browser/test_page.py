@@ -86,28 +86,22 @@ def test_before_after_and_removed_are_heard_in_step(page, tmp_path, seconds, cha
     page.keyboard.press(" ")
     page.get_by_role("button", name="Pause").wait_for()
 
-    def level() -> float:
-        """Of a second that has been played since."""
-        now = page.evaluate("[ears.context.currentTime, denoiser.sound.audio.currentTime]")
-        page.wait_for_function(
-            "([context, sound]) => ears.context.currentTime > context + 1 &&"
-            "denoiser.sound.audio.currentTime > sound + 0.9",
-            arg=now,
-        )
-        return page.evaluate("level()")
+    def heard(least: float, most: float) -> None:
+        """The level comes to lie there: a busy machine has gaps in its sound."""
+        until(lambda: least < page.evaluate("level()") < most, seconds=30)
 
-    before = level()
-    assert before == pytest.approx(0.1 / np.sqrt(channels), rel=0.15)  # both sides mixed to one
+    whole = 0.1 / np.sqrt(channels)  # both sides mixed to one
+    heard(0.85 * whole, 1.15 * whole)
+    page.get_by_role("button", name="After", exact=True).click()
+    heard(0, 0.1 * whole)
     page.keyboard.press("3")
     assert page.get_by_role("button", name="Removed noise").get_attribute("aria-pressed") == "true"
-    removed = level()
-    assert removed == pytest.approx(before, rel=0.1)  # hiss alone is nearly all removed
-    page.get_by_role("button", name="After", exact=True).click()
-    after = level()
-    assert after < 0.1 * before
+    heard(0.85 * whole, 1.15 * whole)  # hiss alone is nearly all removed
+    page.keyboard.press("2")
+    heard(0, 0.1 * whole)
     page.route("**/queue/join*", lambda route: None)  # from here on the server hears nothing
     strength(page).fill("0")
-    assert level() == pytest.approx(before, rel=0.1)
+    heard(0.85 * whole, 1.15 * whole)
 
 
 def test_strength_and_format_change_the_download_without_the_model(page, noisy, tmp_path):

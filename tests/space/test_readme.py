@@ -159,7 +159,7 @@ def test_limits_in_the_docs_are_those_of_the_code():
         assert f"{session.KEPT_MINUTES} minutes at the latest" in text
     assert run.LONG_SECONDS == 600  # "longer than ten minutes"
     assert registry.LOADED == 4  # "at most four models"
-    assert f"up to {layout.QUEUE_PLACES} more requests" in " ".join(TEXTS["docs/page.md"].split())
+    assert f"up to {layout.PLACES} requests" in " ".join(TEXTS["docs/page.md"].split())
 
 
 def test_the_size_named_first_is_that_of_the_weights():
