@@ -152,6 +152,6 @@ def test_zero_gpu_is_borrowed_for_long_recordings_only(
     models = registry.ModelRegistry(registry.Entry(small, "small"), tmp_path, "cpu")
     page = layout.build(models, spaces=app.spaces)
     (denoise,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
-    *_, (result, _) = denoise(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)
+    *_, result = denoise(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)
     assert sf.info(result).frames == 3 * 8000
     assert lent == borrowed
