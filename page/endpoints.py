@@ -10,7 +10,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from page import many, results
+from page import downloads, many
 from page.i18n import say
 from page.lanes import Lanes
 from page.registry import ModelRegistry
@@ -80,7 +80,7 @@ def denoising(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None)
                 for status in work:
                     progress(status.get("share", 0), desc=status["state"])
                     yield None  # here Stop ends the work
-                taken = finished(results.take(work.result, settings.strength, loudness, "wav"))
+                taken = finished(downloads.take(work.result, settings.strength, loudness, "wav"))
             yield taken.path
 
     return denoise

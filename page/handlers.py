@@ -12,11 +12,12 @@ from pathlib import Path
 import gradio as gr
 
 from denoiser.errors import DenoiserError
-from page import links, many, results
+from page import downloads, links, many, results
+from page.downloads import FORMS
 from page.i18n import here, say
 from page.lanes import Lanes
 from page.registry import ModelRegistry
-from page.results import FORMS, Result
+from page.results import Result
 from page.run import Settings, Work, run_in_lane
 from page.session import (
     Latest,
@@ -79,6 +80,9 @@ def starting(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) 
             pass
         except DenoiserError as error:
             yield run | {"state": "refused", "sentence": here(str(error))}, *nothing
+        except Exception:  # a fault of ours: the visitor sees that it is over, the log has the rest
+            yield run | {"state": "refused", "sentence": say(request, "failed")}, *nothing
+            raise
 
     return start
 
@@ -132,7 +136,7 @@ def prepare(
             yield asked | {"state": "preparing", "share": 0}, gr.skip()
             if not result:
                 return
-            making = Work(results.take(result, strength / 100, loudness, form, notes.append))
+            making = Work(downloads.take(result, strength / 100, loudness, form, notes.append))
             for share in making:
                 yield asked | {"state": "preparing", "share": share}, gr.skip()
                 check()

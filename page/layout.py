@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.data_classes import FileData, ListFiles
 
-from page import endpoints, handlers, links, registry, results, server
+from page import downloads, endpoints, handlers, links, registry, server
 from page.i18n import text
 from page.lanes import Lanes
 from page.server import PRIVATE
-from page.session import KEPT_MINUTES
-from page.uploads import AnyFile, AnyFiles, Recording
+from page.session import KEPT_MINUTES, own_name
 
 PARTS = Path(__file__).parent / "parts"
 PLACES = 64  # of visitors whose work is under way or in line; `Lanes` says whose turn it is
@@ -108,12 +108,12 @@ def _strength() -> gr.Slider:
 
 
 def _format() -> gr.Radio:
-    choices = [(text(f"form.{form}"), form) for form in results.FORMS if form != "video"]
+    choices = [(text(f"form.{form}"), form) for form in downloads.FORMS if form != "video"]
     return gr.Radio(choices, value="wav", label=text("format"), elem_id="form")
 
 
 def _loudness() -> gr.Radio:
-    choices = [(text(f"loudness.{choice}"), choice) for choice in results.LOUDNESS]
+    choices = [(text(f"loudness.{choice}"), choice) for choice in downloads.LOUDNESS]
     return gr.Radio(choices, value="keep", label=text("loudness"), elem_id="loudness")
 
 
@@ -179,7 +179,7 @@ def _several(models: registry.ModelRegistry, devices: list[str], start) -> None:
         strength = gr.Slider(0, 100, value=100, step=5, label=text("strength"))
         choices = [(text(f"form.{form}"), form) for form in ("wav", "flac", "mp3", "video")]
         form = gr.Radio(choices, value="wav", label=text("format"))
-        choices = [(text(f"loudness.{choice}"), choice) for choice in results.LOUDNESS]
+        choices = [(text(f"loudness.{choice}"), choice) for choice in downloads.LOUDNESS]
         loudness = gr.Radio(choices, value="keep", label=text("loudness"))
         model, device, mono = _machine(models, devices)
     many.start(start, [strength, model, device, mono, loudness, form], many, **QUIET)
@@ -196,7 +196,7 @@ def _endpoints(
             gr.Dropdown(models.names, value=models.first, allow_custom_value=True, label="Model"),
             gr.Dropdown(devices, value="auto", label="Device"),
             gr.Checkbox(label="Mono"),
-            gr.Radio(list(results.LOUDNESS), value="keep", label="Loudness (LUFS)"),
+            gr.Radio(list(downloads.LOUDNESS), value="keep", label="Loudness (LUFS)"),
         ]
         recording = Recording(type="filepath", format=None, label="Recording")
         denoise = endpoints.denoising(models, lanes, zerogpu_run)
@@ -209,3 +209,43 @@ def _endpoints(
         sides = [Recording(type="filepath", format=None, label=s) for s in ("Before", "After")]
         dnsmos, numbers = gr.Checkbox(label="DNSMOS"), gr.JSON(label="Numbers")
         gr.Button().click(endpoints.report, [*sides, dnsmos], numbers, api_name="report")
+
+
+# ---- components that take a file of any kind, under the name that it has with its visitor
+
+
+class _Component(type(gr.Audio)):
+    """Gradio's own would write a .pyi file beside this one whenever it is imported."""
+
+    def __new__(cls, name, bases, attributes):
+        return super(type(gr.Audio), cls).__new__(cls, name, bases, attributes)
+
+
+class Recording(gr.Audio, metaclass=_Component):
+    """Holds the very file that came in, whether or not the browser can play it."""
+
+    is_template = True  # for the browser a gr.Audio
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return payload and own_name(payload)
+
+    def postprocess(self, value: str | None) -> FileData | None:
+        return FileData(path=value, orig_name=Path(value).name) if value else None
+
+
+class AnyFile(gr.UploadButton, metaclass=_Component):
+    """A button for a file of any kind: whether it holds sound is for the decoder to say."""
+
+    is_template = True
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return payload and own_name(payload)
+
+
+class AnyFiles(gr.File, metaclass=_Component):
+    """The same for many. With `file_types` one foreign file would end the whole batch."""
+
+    is_template = True
+
+    def preprocess(self, payload: ListFiles | None) -> list[str] | None:
+        return payload and [own_name(file) for file in payload]

@@ -11,9 +11,9 @@ import gradio as gr
 
 from denoiser.errors import CheckpointError, DenoiserError
 from denoiser.files import fitting
+from page.downloads import LOUDNESS
 from page.i18n import say
 from page.registry import Entry, ModelRegistry
-from page.results import LOUDNESS
 from page.run import Settings
 from page.session import kept_if_finished, new_folder
 

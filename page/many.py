@@ -12,7 +12,7 @@ from pathlib import Path
 
 from denoiser.errors import DenoiserError
 from denoiser.files import fitting
-from page import results
+from page import downloads, results
 from page.lanes import Lanes
 from page.registry import ModelRegistry
 from page.run import Settings, Work, run_in_lane
@@ -64,7 +64,7 @@ def _one(
     possible["mp3"] = lambda: settings.mono or audio.info(recording).channels <= 2
     form = form if possible.get(form, lambda: True)() else "wav"
     result = yield from run_in_lane(models, lanes, recording, part, settings)
-    making = Work(results.take(result, settings.strength, settings.loudness, form, notes.append))
+    making = Work(downloads.take(result, settings.strength, settings.loudness, form, notes.append))
     for share in making:
         yield {"state": "preparing", "share": share}
     numbers = results.facts(result, settings.strength)

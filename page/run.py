@@ -28,7 +28,7 @@ class Settings(NamedTuple):
     model: str
     device: str
     mono: bool
-    loudness: str  # one of results.LOUDNESS
+    loudness: str  # one of downloads.LOUDNESS
 
 
 class Work:

@@ -13,7 +13,7 @@ from conftest import until
 from sounds import noise, speech_like, write_video
 from visitor import choose, download, strength, upload, wait_for_result
 
-from page import layout, results, server, session
+from page import downloads, layout, server, session
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_the_download_is_never_that_from_before_the_last_change(page, noisy, tmp
     """From the moment something is changed the button says Preparing, and gives nothing."""
     upload(page, noisy)
     wait_for_result(page)
-    quick, asked, go_on = results.take, [], threading.Event()
+    quick, asked, go_on = downloads.take, [], threading.Event()
 
     def slow(result, strength, *rest):
         asked.append(strength)
@@ -144,7 +144,7 @@ def test_the_download_is_never_that_from_before_the_last_change(page, noisy, tmp
             yield 0.38
         return (yield from quick(result, strength, *rest))
 
-    monkeypatch.setattr(results, "take", slow)
+    monkeypatch.setattr(downloads, "take", slow)
     button = page.locator("#download")
     strength(page).press("ArrowLeft")
     assert button.get_attribute("href") is None

@@ -18,7 +18,7 @@ from visitor import choose, download, strength, upload, wait_for_result
 
 from denoiser import offline
 from denoiser.errors import DenoiserError
-from page import addresses, fetch, many, results, session
+from page import addresses, downloads, fetch, many, results, session
 from page.run import finished
 
 FFPROBE = 'print(\'{"format": {}, "streams": [{"codec_name": "unheard_of"}]}\')'
@@ -279,8 +279,8 @@ def test_the_longest_name_fits_every_form(model, tmp_path, stem):
     for _ in offline.denoise_file(model, str(original), str(enhanced), subtype="FLOAT"):
         pass
     result = results.Result(str(original), str(original), str(enhanced), 1.0, "band", "")
-    for form, (name, ending) in results.FORMS.items():
-        path = Path(finished(results.take(result, 1.0, "keep", form)).path)
+    for form, (name, ending) in downloads.FORMS.items():
+        path = Path(finished(downloads.take(result, 1.0, "keep", form)).path)
         assert path.stat().st_size > 500
         assert path.name.endswith(name + (ending or ".mp4"))
         assert len(path.name.encode()) > 250

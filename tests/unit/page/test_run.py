@@ -8,7 +8,7 @@ from sounds import speech_like
 
 from denoiser import audio
 from denoiser.models.band import BandUNet, BandUNetConfig
-from page import registry, results
+from page import downloads, registry, results
 from page.run import Settings, finished, run
 
 
@@ -41,11 +41,11 @@ def test_the_upload_is_decoded_twice_for_everything_that_is_shown(
     sf.write(path, speech_like(3.0, 44100, 2), 44100)
     settings = Settings(strength, "small", "auto", False, "keep")
     result = finished(run(small, str(path), tmp_path, settings, shown=True))
-    taken = finished(results.take(result, strength, "keep", "wav"))
+    taken = finished(downloads.take(result, strength, "keep", "wav"))
     assert len(results.player(result, strength)["outlines"]["after"]) == 300
     assert decoded == [str(path)] * 2
     decoded.clear()
-    results.pictures(result, 1.0)
+    downloads.pictures(result, 1.0)
     assert decoded == []
     noisy, enhanced = audio.read(path)[0], audio.read(result.enhanced)[0]
     expected = noisy + np.float32(strength) * (enhanced - noisy)

@@ -1,0 +1,209 @@
+"""The file that a visitor takes away: in any form, at any strength (0 to 1) and loudness.
+
+Everything is made from a result, beside the enhanced file, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from denoiser.files import fitting, replacing
+from page.results import Result, beside, measured, report_path
+from page.session import warn
+
+LOUDNESS = ("keep", "-16", "-23")  # LUFS
+FORMS = {  # what can be taken away -> its name and ending
+    "wav": ("denoised", ".wav"),
+    "flac": ("denoised", ".flac"),
+    "mp3": ("denoised", ".mp3"),
+    "video": ("denoised", ""),  # the ending depends on the video
+    "removed": ("removed", ".wav"),
+    "pictures": ("pictures", ".zip"),
+}
+FULLEST = 0.98  # peak of what is turned down to fit FLAC or MP3
+CLEAR_DB = 3.0  # below full scale: no peak between samples reaches the ceiling from there
+
+
+def path_of(result: Result, strength: float, loudness: str, form: str) -> Path:
+    """Where a file to take away belongs; its folder is there."""
+    from denoiser import video
+
+    name, suffix = FORMS[form]
+    folder = beside(result, f"{100 * strength:g}-{loudness}")
+    folder.mkdir(exist_ok=True)
+    suffix = suffix or video.suffix(result.original)
+    return folder / fitting(Path(result.original).stem, f"_{name}{suffix}")
+
+
+class Taken(NamedTuple):
+    """A file to take away, and what is to be said of it."""
+
+    path: str
+    lufs: float = -70.0
+    peak: float = -140.0
+    unit: str = "dBFS"
+    target: float | None = None  # LUFS, where one was asked for
+    silent: bool = False  # without speech: no loudness to change
+
+
+def take(
+    result: Result, strength: float, loudness: str, form: str, notify: Callable[[str], None] = warn
+) -> Generator[float, None, Taken]:
+    """The file to take away, made when it is first asked for: yields shares. Raises AudioError."""
+    from denoiser import report, video
+
+    path = path_of(result, strength, loudness, form)
+    kept = path.with_name(f"{form}.json")
+    if path.exists() and kept.exists():
+        return Taken(**json.loads(kept.read_text()))
+    if not report_path(result, strength).exists():
+        levels = report.Levels(result.recording, strength)
+        yield from _pass(result, [levels])
+        report_path(result, strength).write_text(json.dumps(levels.numbers()))
+    if form == "pictures":
+        with replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
+            for picture in pictures(result, strength):
+                stem = Path(result.original).stem
+                bundle.write(picture, fitting(stem, f"_{Path(picture).name}"))
+        taken = Taken(str(path))
+    elif form == "removed":
+        yield from _written(result, path, strength, 1.0, None, notify)
+        taken = Taken(str(path))
+    elif form == "video":
+        sound = yield from take(result, strength, loudness, "wav", notify)
+        video.replace_sound(result.original, sound.path, path, notify=notify)
+        taken = sound._replace(path=str(path))
+    else:
+        taken = yield from _taken(result, path, strength, loudness, notify)
+    kept.write_text(json.dumps(taken._asdict()))
+    return taken
+
+
+def _taken(result, path: Path, strength: float, loudness: str, notify):
+    """The mixture as WAV, FLAC or MP3, as loud as asked for."""
+    from denoiser.loudness import Limiter
+
+    after = measured(result, strength)["after"]
+    taken = Taken(str(path), after["loudness_lufs"], after["peak_dbfs"])
+    if loudness == "keep" or _is_without_speech(result, strength):
+        gain = _fitting_gain(path, after["peak_dbfs"], notify)
+        if not path.exists():
+            yield from _written(result, path, strength, gain, None, notify)
+        gain_db = 20 * float(np.log10(gain))
+        silent = loudness != "keep"
+        return taken._replace(lufs=taken.lufs + gain_db, peak=taken.peak + gain_db, silent=silent)
+    target = float(loudness)
+    gain_db, taken = yield from _met(result, strength, target, taken)
+    about = _about(result)
+    limiter = Limiter(about.sample_rate, about.channels)
+    yield from _written(result, path, strength, 10 ** (gain_db / 20), limiter, notify)
+    return taken._replace(target=target)
+
+
+def _met(result, strength: float, target: float, taken: Taken):
+    """The gain in dB that brings a mixture to a loudness, limiter and all; what it reaches."""
+    from denoiser import loudness
+
+    gain_db, about = target - taken.lufs, _about(result)
+    if taken.peak + gain_db < -CLEAR_DB:  # the limiter has nothing to do
+        return gain_db, taken._replace(lufs=target, peak=taken.peak + gain_db)
+    for number in range(loudness.PASSES):
+        measure = loudness.Measure(
+            about.sample_rate, about.layout, about.channels, strength, gain_db
+        )
+        yield from _pass(result, [measure])
+        short = target - measure.loudness_lufs
+        if abs(short) <= loudness.CLOSE_LU or number == loudness.PASSES - 1:
+            break
+        gain_db += short
+    return gain_db, taken._replace(lufs=measure.loudness_lufs, peak=measure.peak_dbtp, unit="dBTP")
+
+
+def _is_without_speech(result: Result, strength: float) -> bool:
+    """What is left of a recording without speech stays as quiet as it is."""
+    from denoiser.levels import SILENT_LUFS
+    from denoiser.report import MUCH_DB
+
+    before, after = (measured(result, strength)[side] for side in ("before", "after"))
+    return after["loudness_lufs"] <= max(SILENT_LUFS, before["loudness_lufs"] + MUCH_DB)
+
+
+def _fitting_gain(path: Path, peak_dbfs: float, notify) -> float:
+    """What keeps a peak within a FLAC or MP3; a WAV holds any."""
+    if path.suffix == ".wav" or peak_dbfs <= 0:
+        return 1.0
+    gain = FULLEST / 10 ** (peak_dbfs / 20)
+    notify(
+        f"{path.name} was lowered by {-20 * np.log10(gain):.1f} dB to avoid clipping: choose WAV "
+        "to keep the level."
+    )
+    return gain
+
+
+def _about(result: Result):
+    from denoiser import audio
+
+    return audio.info(result.enhanced)
+
+
+def _written(result, path: Path, strength, gain, limiter, notify) -> Iterator[float]:
+    from denoiser import mixing
+
+    removed = path.stem.endswith("_removed")
+    yield from _pass(
+        result,
+        [
+            mixing.File(
+                result.recording,
+                path,
+                strength=strength,
+                removed=removed,
+                gain=gain,
+                limiter=limiter,
+                notify=notify,
+            )
+        ],
+    )
+
+
+def _pass(result: Result, listeners: list) -> Iterator[float]:
+    """One pass over recording and enhanced file: the shares done."""
+    from denoiser import mixing
+
+    samples = result.seconds * _about(result).sample_rate
+    for done in mixing.observe(result.recording, result.enhanced, *listeners):
+        yield min(done / samples, 1.0)
+
+
+def pictures(result: Result, strength: float) -> tuple[str, str]:
+    """Spectrograms before and after, as two PNG files of one size. Raises AudioError."""
+    from denoiser import plot
+
+    folder = path_of(result, strength, "keep", "wav").parent
+    paths = tuple(str(folder / f"{side}.png") for side in ("before", "after"))
+    if all(Path(path).exists() for path in paths):
+        return paths
+    kept = beside(result, "pictures.npz")
+    if strength == 1 and kept.exists():
+        with np.load(kept) as saved:
+            drawn = [
+                plot.Picture(*(saved[f"{side}_{field}"] for field in plot.Picture._fields))
+                for side in ("before", "after")
+            ]
+        figures = plot.compare_pictures(drawn, _about(result).sample_rate, result.titles)
+    else:
+        after = path_of(result, strength, "keep", "wav")
+        if not after.exists():
+            for _ in _written(result, after, strength, 1.0, None, warn):
+                pass
+        figures = plot.compare_files(result.recording, str(after), result.titles)
+    for figure, path in zip(figures, paths, strict=True):
+        with replacing(path) as whole:
+            figure.savefig(whole, format="png")
+    return paths
