@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 SHORT_SECONDS = 120.0  # times channels: what the short lane takes
@@ -58,7 +59,7 @@ class Lanes:
         self.short: list[Place] = []
         self.long: list[Place] = []
         self.pace = FIRST_PACE
-        self.turns = Turns()
+        self.turns = ThreadPoolExecutor(1, "model")
 
     @contextmanager
     def place(self, seconds: float):
@@ -79,28 +80,14 @@ class Lanes:
                 self.pace = MEMORY * self.pace + (1 - MEMORY) * pace
 
 
-class Turns:
-    """A lock that is taken in the order in which it was asked for."""
-
-    def __init__(self):
-        self.changed = threading.Condition()
-        self.next, self.now = 0, 0
-
-    def __enter__(self) -> None:
-        with self.changed:
-            mine, self.next = self.next, self.next + 1
-            self.changed.wait_for(lambda: self.now == mine)
-
-    def __exit__(self, *_) -> None:
-        with self.changed:
-            self.now += 1
-            self.changed.notify_all()
-
-
 class Shared:
-    """A model whose `run` waits for its turn; all else is the model's own."""
+    """A model whose `run` waits for its turn; all else is the model's own.
 
-    def __init__(self, model, turns: Turns):
+    `turns` is one thread, which takes what it is given in that order. Many threads that compute in
+    turn would each keep memory of their own for it.
+    """
+
+    def __init__(self, model, turns: ThreadPoolExecutor):
         self.model, self.turns = model, turns
 
     def __getattr__(self, name: str):
@@ -110,5 +97,10 @@ class Shared:
         return copy.deepcopy(self.model, memo)  # moved to another device: nobody else waits for it
 
     def run(self, *arguments):
-        with self.turns:
+        return self.turns.submit(self._run, *arguments).result()
+
+    def _run(self, *arguments):
+        import torch
+
+        with torch.inference_mode():  # a matter of each thread
             return self.model.run(*arguments)

@@ -6,12 +6,13 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from denoiser.files import fitting
 from page import results
-from page.lanes import Lanes, Shared, Turns
+from page.lanes import Lanes, Shared
 from page.registry import ModelRegistry
 from page.results import Result
 from page.session import warn
@@ -59,6 +60,7 @@ def run_in_lane(
     share done and the seconds left).
     """
     from denoiser import audio
+    from denoiser.offline import return_free_memory
 
     about = audio.info(original)
     length = (about.seconds or UNKNOWN_SECONDS) * (1 if settings.mono else about.channels)
@@ -71,6 +73,7 @@ def run_in_lane(
         for share in work:
             place.share = share
             yield {"state": "working", "share": share, "left": place.left}
+    return_free_memory()  # now that all the work held is free
     return work.result
 
 
@@ -80,7 +83,7 @@ def run(
     folder: Path,
     settings: Settings,
     *,
-    turns: Turns | None = None,
+    turns: ThreadPoolExecutor | None = None,
     link: dict | None = None,
     shown: bool = False,
     zerogpu_run: Callable | None = None,
@@ -92,7 +95,7 @@ def run(
     AudioError and CheckpointError.
     """
     from denoiser import audio, levels, mixing
-    from denoiser.offline import denoise_blocks, return_free_memory
+    from denoiser.offline import denoise_blocks
 
     start = time.monotonic()
     entry = models.get(settings.model, settings.device)
@@ -124,7 +127,6 @@ def run(
     for done in mixing.observe(source, enhanced, *listeners, *making.listeners):
         yield min(done / survey.samples, 1.0)
     making.keep()
-    return_free_memory()
     return result._replace(took=time.monotonic() - start)
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from page.lanes import Lanes, Shared, Turns
+from page.lanes import Lanes, Shared
 
 
 def test_each_lane_is_a_line_in_the_order_of_arrival():
@@ -54,7 +55,7 @@ def test_two_at_work_take_turns_on_the_model():
             order.append(who)
             time.sleep(0.002)
 
-    order, turns = [], Turns()
+    order, turns = [], ThreadPoolExecutor(1)
     model, both = Shared(Model(), turns), threading.Barrier(2)
 
     def work(who):

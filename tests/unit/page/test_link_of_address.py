@@ -11,4 +11,4 @@ def test_a_link_names_the_address_that_a_recording_came_from(tmp_path):
     settings = Settings(1.0, "band", "auto", False, "keep")
     assert links.link(str(tmp_path / "talk.wav"), Entry(None, "band"), settings)["url"] == address
     (tmp_path / ".address").unlink()  # an upload
-    assert "url" not in links.link(str(tmp_path / "talk.wav"), Entry(None, "band"), settings)
+    assert links.link(str(tmp_path / "talk.wav"), Entry(None, "band"), settings) is None
