@@ -21,8 +21,15 @@ VIEWS = {
 }
 
 
-def save(page, name: str, **options) -> None:
-    page.screenshot(path=ROOT / "images" / f"{name}.png", **options)
+def save(of, name: str, **options) -> None:
+    """A page, or a part of one, in 256 colours."""
+    from PIL import Image
+
+    path = ROOT / "images" / f"{name}.png"
+    of.screenshot(path=path, **options)
+    with Image.open(path) as image:
+        fewer = image.convert("RGB").quantize(256)
+    fewer.save(path, optimize=True)
 
 
 def photograph_result(browser, url: str, name: str, settings: dict) -> None:
@@ -38,7 +45,7 @@ def photograph_result(browser, url: str, name: str, settings: dict) -> None:
         page.get_by_text("Measurements").click()
         page.get_by_label("Estimate listening quality").check()
         page.locator("#report").get_by_text("Quality overall").wait_for()
-        page.locator("#report").screenshot(path=ROOT / "images" / "report.png")
+        save(page.locator("#report"), "report")
 
 
 def photograph_work(browser, url: str, go_on: threading.Event) -> None:
@@ -50,6 +57,7 @@ def photograph_work(browser, url: str, go_on: threading.Event) -> None:
     save(page, "page_empty")
     page.get_by_role("button", name="Rain").click()
     page.locator("#status .what").get_by_text("left").wait_for()
+    page.wait_for_timeout(700)  # the bar moves to its place
     save(page, "page_working")
     go_on.set()
     page.locator("#download[href]").wait_for()
