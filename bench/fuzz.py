@@ -198,9 +198,10 @@ class Endpoint:
     """The page's /denoise, called as its queue does."""
 
     def __init__(self):
-        from page import handlers, registry
+        from page import endpoints, lanes, registry
 
-        self.handler = handlers.denoising(registry.start(None, "cpu")[0], None)
+        models = registry.start(None, "cpu")[0]
+        self.handler = endpoints.denoising(models, lanes.Lanes(), None)
 
     def __call__(self, path: Path) -> None:
         import gradio as gr
