@@ -15,7 +15,7 @@ spec.loader.exec_module(fuzz)
 
 @pytest.mark.parametrize(
     ("check", "first", "count"),
-    [(fuzz.read, 0, 220), (fuzz.denoised, 220, 40), (fuzz.film, 260, 40)],
+    [(fuzz.read, 0, 240), (fuzz.denoised, 240, 20), (fuzz.film, 260, 40)],
 )
 def test_three_hundred_damaged_files_are_read_or_refused(tmp_path, check, first, count):
     faults = fuzz.Faults()
