@@ -178,6 +178,21 @@ def test_joined_mp3s_are_whole_and_their_contents_are_no_sound(tmp_path, tagged)
     assert said == []
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(44_100, 2), (44_100, 1), (24_000, 2), (24_000, 1)])
+def test_the_contents_in_the_middle_of_a_joined_mp3_are_no_sound(tmp_path, rate, channels):
+    """LAME writes no ID3 in front of its header, which would decode to a frame of silence."""
+    audio.write(tmp_path / "part.mp3", tone(4 * rate, rate, channels), rate)
+    data = (tmp_path / "part.mp3").read_bytes()
+    data = data[10 + data[9] :]
+    assert b"Xing" in data[:40]
+    (tmp_path / "x.mp3").write_bytes(2 * data)
+    wave, _, said = read(tmp_path / "x.mp3")
+    frame = 1152 if rate > 24_000 else 576
+    frames = -(-(4 * rate + 1105) // frame)  # of each part; the delay of the first is cut off
+    assert wave.shape[1] == 2 * frames * frame - 1105
+    assert said == []
+
+
 def test_a_chain_of_which_one_link_is_broken_keeps_the_others(tmp_path):
     links = [part(tmp_path / f"{n}.ogg", "VORBIS", 48_000, 1, 440, 2) for n in range(3)]
     links[1] = links[1][:200] + bytes(len(links[1]) - 200)
