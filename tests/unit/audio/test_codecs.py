@@ -67,6 +67,17 @@ def test_a_codec_under_the_tag_of_another_is_refused_by_name(tmp_path):
         audio.read(tmp_path / "x.wav")
 
 
+@pytest.mark.parametrize(("tag", "codec"), [(0x22, "truespeech"), (0x41, "g728"), (0x42, "g723_1")])
+def test_a_decoder_that_makes_far_too_much_of_a_recording_is_the_wrong_one(tmp_path, tag, codec):
+    """A-law under tags whose decoders take any bytes: 5 s would become 37, 20 and 91 s."""
+    encode(tmp_path / "x.wav", "pcm_alaw", voice(5, 8000)[None], 8000)
+    data = bytearray((tmp_path / "x.wav").read_bytes())
+    struct.pack_into("<H", data, data.find(b"fmt ") + 8, tag)
+    (tmp_path / "x.wav").write_bytes(data)
+    with pytest.raises(audio.AudioError, match=rf"x\.wav is in the codec {codec}, which"):
+        audio.read(tmp_path / "x.wav")
+
+
 # ---- tracks that cannot be decoded
 
 
