@@ -137,10 +137,21 @@ def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
         tracks = [each for each in tracks if _can_be_decoded(address, each.index)] or tracks[:1]
     if not tracks:
         raise unknown_codec(path, _codec_name(container))
-    unreliable = _UNRELIABLE.get((container.format.name, tracks[0].codec_context.codec_tag))
+    unreliable = _UNRELIABLE.get((container.format.name, _tag(tracks[0])))
     if unreliable:
         raise unknown_codec(path, unreliable)
     return tracks[0]
+
+
+def _tag(stream: AudioStream) -> str:
+    """What a container calls a codec, four characters; "" if PyAV cannot say it.
+
+    It takes all tags for ASCII, but AAC is 0xFF in AVI, and FLAC 0xF1AC in WAV.
+    """
+    try:
+        return stream.codec_context.codec_tag
+    except UnicodeDecodeError:
+        return ""
 
 
 def _codec_name(container: InputContainer) -> str:

@@ -67,6 +67,25 @@ def test_a_codec_under_the_tag_of_another_is_refused_by_name(tmp_path):
         audio.read(tmp_path / "x.wav")
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "form"),
+    [("x.avi", "aac", "fltp"), ("x.wav", "flac", "s16"), ("x.w64", "flac", "s16")],
+)
+def test_codecs_whose_tag_is_no_ascii_are_read(tmp_path, name, codec, form):
+    """AAC is 0xFF in AVI, and FLAC 0xF1AC in WAV: PyAV takes all tags for ASCII."""
+    wave = tone(2 * RATE, RATE)
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=RATE, layout="mono")
+        samples = wave if form == "fltp" else (wave * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples, form, "mono")
+        frame.sample_rate, frame.pts = RATE, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    back, rate, said = read(tmp_path / name)
+    assert back.shape[1] / rate == pytest.approx(2, abs=0.05)
+    assert level_of(back[0], rate, 440) == pytest.approx(0.25, rel=0.05)
+    assert said == []
+
+
 @pytest.mark.parametrize(("tag", "codec"), [(0x22, "truespeech"), (0x41, "g728"), (0x42, "g723_1")])
 def test_a_decoder_that_makes_far_too_much_of_a_recording_is_the_wrong_one(tmp_path, tag, codec):
     """A-law under tags whose decoders take any bytes: 5 s would become 37, 20 and 91 s."""

@@ -24,6 +24,7 @@ WRAPPERS = {
     "h264.avi": ("avi", "libx264", "libmp3lame"),
     "xvid.avi": ("avi", "mpeg4", "libmp3lame"),
     "mpeg2.avi": ("avi", "mpeg2video", "mp2"),
+    "aac.avi": ("avi", "libx264", "aac"),
     "h264.mpg": ("mpeg", "libx264", "mp2"),
     "mpeg2.mpg": ("mpeg", "mpeg2video", "mp2"),
     "dvd.vob": ("vob", "mpeg2video", "ac3"),
