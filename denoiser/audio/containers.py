@@ -128,10 +128,14 @@ def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
     """The track to be read."""
     if not container.streams.audio:
         raise AudioError(f"{path.name} has no sound in it: choose a file that has.")
-    best = container.streams.best("audio")  # the one marked as default, where there is one
+    best = container.streams.best("audio")  # it passes over a default that is for the blind
     tracks = sorted(
         (stream for stream in container.streams.audio if stream.codec_context is not None),
-        key=lambda stream: (best is None or stream.index != best.index, stream.index),
+        key=lambda stream: (
+            not stream.disposition & av.stream.Disposition.default,
+            best is None or stream.index != best.index,
+            stream.index,
+        ),
     )
     if len(tracks) > 1:
         tracks = [each for each in tracks if _can_be_decoded(address, each.index)] or tracks[:1]
