@@ -4,6 +4,9 @@ Takes a small file of every container and codec that can be made here, changes b
 order by chance, and gives the outcome to the reader, the writer of videos, the writer of tags and
 the page's endpoint. Every one must be read or refused in one sentence. Prints a table, and every
 file that broke this is kept in --keep. Exit code 1 if there was one.
+
+Its number and --seed decide how a file is damaged. A long run can be stopped with Ctrl+C: the
+last line names the --first with which the next run goes on.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ SOUNDS = {  # name -> codec, rate, channels
     "x.au": ("pcm_s16be", 8_000, 1),
     "x.caf": ("pcm_s16be", 44_100, 1),
     "x.w64": ("pcm_s16le", RATE, 2),
+    "flac.wav": ("flac", RATE, 2),
     "x.flac": ("flac", RATE, 2),
     "flac.ogg": ("flac", 44_100, 2),
     "eight.opus": ("libopus", RATE, 8),
@@ -63,6 +67,7 @@ FILMS = {  # name -> codecs of pictures and sound
     "film.mkv": ("libx264", "flac"),
     "film.webm": ("libvpx", "libopus"),
     "film.avi": ("mpeg4", "libmp3lame"),
+    "aac.avi": ("mpeg4", "aac"),
     "film.ts": ("mpeg2video", "mp2"),
     "film.mpg": ("mpeg2video", "mp2"),
     "film.flv": ("flv", "libmp3lame"),
@@ -295,6 +300,8 @@ def main(argv: list[str] | None = None) -> int:
     print("|:--|" + "--:|" * len(kinds))
     for name, counts in table.items():
         print(f"| {name} | " + " | ".join(str(counts[kind]) for kind in kinds) + " |")
+    following = options.first + sum(counts.total() for counts in table.values())
+    print(f"The next file is --seed {options.seed} --first {following}")
     return int(any(counts["traceback"] + counts["slow"] for counts in table.values()))
 
 
