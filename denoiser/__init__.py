@@ -10,12 +10,23 @@ if TYPE_CHECKING:
     from denoiser.errors import DenoiserError
     from denoiser.hub.download import load
     from denoiser.offline import denoise, denoise_file
+    from denoiser.stream import Stream
 
 __version__ = "1.0.0"
-__all__ = ["DenoiserError", "__version__", "denoise", "denoise_file", "load", "read", "write"]
+__all__ = [
+    "DenoiserError",
+    "Stream",
+    "__version__",
+    "denoise",
+    "denoise_file",
+    "load",
+    "read",
+    "write",
+]
 
 _PLACES = {
     "DenoiserError": "denoiser.errors",
+    "Stream": "denoiser.stream",
     "denoise": "denoiser.offline",
     "denoise_file": "denoiser.offline",
     "load": "denoiser.hub.download",

@@ -11,7 +11,7 @@ import numpy as np
 
 from denoiser.levels import Meter
 from denoiser.mixing import Listener
-from denoiser.offline import mixed
+from denoiser.stream import mixed
 
 CEILING_DBTP = -1.0
 MARGIN_DB = 0.05  # what oversampling by 4 may miss of a peak

@@ -14,7 +14,7 @@ import numpy as np
 from denoiser import audio, levels
 from denoiser.audio import tags
 from denoiser.audio.encode import FULLEST
-from denoiser.offline import mixed
+from denoiser.stream import mixed
 
 
 class Listener:

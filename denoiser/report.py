@@ -10,7 +10,7 @@ import numpy as np
 from denoiser import audio, metrics
 from denoiser.levels import Meter, downmix_of
 from denoiser.mixing import Listener, observe
-from denoiser.offline import mixed
+from denoiser.stream import mixed
 
 LITTLE_DB, MUCH_DB = -40.0, -20.0  # removed, and kept, to the whole
 JUDGED_SECONDS = 60.0  # of the beginning, by DNSMOS

@@ -141,7 +141,7 @@ def _denoise(arguments: argparse.Namespace) -> int:
 
 def _jobs(files: list[Path], out: Path | None, force: bool) -> tuple[list[tuple[Path, Path]], int]:
     """Which source goes to which target, and how many were refused (each with a sentence)."""
-    from denoiser import batch
+    from denoiser.cli import batch
 
     return batch.plan(files, out, force=force, notify=console.say)
 

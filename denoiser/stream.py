@@ -1,0 +1,365 @@
+"""Sound through a model as it comes: the one path of whole recordings and of live sound.
+
+A wave is levelled, resampled to the model's rate, enhanced in chunks, resampled back and brought to
+the level that it had. `offline` takes long chunks with a look-ahead, and one level for all of a
+recording; `Stream` takes hops of 16 ms and a level that follows the voice.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from os import PathLike
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from denoiser import audio
+from denoiser.audio import Notify
+from denoiser.models import Model, State
+
+LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
+BEYOND_SPEECH = 10.0  # 46 dB above that level
+HOP_SECONDS = 0.016  # of a level that follows the voice
+UP, DOWN, PAUSE = (1 - math.exp(-HOP_SECONDS / seconds) for seconds in (0.1, 3.0, 30.0))
+GATE = 0.1  # of the level's power: below it is a pause
+SILENT_POWER = 10**-7.5  # -75 dBFS: below it nothing is to be heard of a voice
+LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
+
+
+class Leveller(Protocol):
+    """Brings waves to the level that models are made for."""
+
+    def push(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(C, n) -> levelled samples (C, m) that are ready, and the gain of each, (1, m)."""
+
+    def flush(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rest."""
+
+
+class Constant:
+    """One gain, and a constant part to subtract, for all of a recording.
+
+    What single broken samples have beyond speech is cut off.
+    """
+
+    def __init__(self, gain: float, offset: np.ndarray):
+        self.gain, self.offset = np.float32(gain), offset
+
+    def push(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        levelled = np.clip(self.gain * (wave - self.offset), -BEYOND_SPEECH, BEYOND_SPEECH)
+        return levelled, np.broadcast_to(self.gain, (1, wave.shape[1]))
+
+    def flush(self) -> tuple[np.ndarray, np.ndarray]:
+        channels = len(self.offset)
+        return np.zeros((channels, 0), np.float32), np.zeros((1, 0), np.float32)
+
+
+class Running:
+    """A gain that follows the voice as it comes: fast up, slowly down, steady in pauses.
+
+    Levels are powers of hops of 16 ms of the loudest channel. Of three neighbours the median
+    counts, so that a click does not. Within a hop the gain moves in a line to its next value.
+    """
+
+    def __init__(self, sample_rate: int, channels: int):
+        self.size = round(HOP_SECONDS * sample_rate)
+        self.held = _Queue(channels)
+        self.recent: deque[float] = deque(maxlen=3)  # powers of hops
+        self.level = 0.0  # power of the voice; 0.0 before anything was heard
+        self.gain = 1.0
+
+    def push(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.held.put(wave)
+        count = len(self.held) // self.size * self.size
+        return self._levelled(self.held.take(count))
+
+    def flush(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._levelled(self.held.take(len(self.held)))
+
+    def _levelled(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gains = [np.zeros(0, np.float32)]
+        for start in range(0, wave.shape[1], self.size):
+            gains.append(self._gains(wave[:, start : start + self.size]))
+        gain = np.concatenate(gains)[None]
+        return np.clip(gain * wave, -BEYOND_SPEECH, BEYOND_SPEECH), gain
+
+    def _gains(self, hop: np.ndarray) -> np.ndarray:
+        """Of each sample of a hop (C, n)."""
+        self.recent.append(float(hop.var(axis=1, dtype=np.float64).max()))
+        self._follow(sorted(self.recent)[(len(self.recent) - 1) // 2])
+        before, self.gain = self.gain, self.gain
+        if self.level:
+            self.gain = 10 ** (LEVEL_DBFS / 20) / math.sqrt(self.level)
+        return np.linspace(before, self.gain, hop.shape[1] + 1, dtype=np.float32)[1:]
+
+    def _follow(self, power: float) -> None:
+        if power < SILENT_POWER:
+            return
+        if not self.level or power > self.level:
+            self.level += (power - self.level) * (UP if self.level else 1.0)
+        elif power > self.level * GATE:
+            self.level += (power - self.level) * DOWN
+        else:
+            self.level *= 1 - PAUSE
+
+
+class Pipeline:
+    """A model between a leveller and its inverse, at any rate; in all as much comes out as went in.
+
+    `strength` may be changed at any time: 1 is the enhanced wave, 0 the input bit for bit.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        sample_rate: int,
+        channels: int,
+        leveller: Leveller,
+        *,
+        strength: float,
+        chunk_seconds: float,
+        notify: Notify = warnings.warn,
+    ):
+        rate = model.config.sample_rate
+        self.strength, self.leveller = strength, leveller
+        self.inwards = audio.Resampler(sample_rate, rate, channels)
+        self.outwards = audio.Resampler(rate, sample_rate, channels)
+        self.chunks = Chunks(model, chunk_seconds, notify)
+        self.noisy, self.gains = _Queue(channels), _Queue(1)
+
+    def push(self, wave: np.ndarray) -> np.ndarray:
+        """(C, n), float32 -> (C, m): what is ready."""
+        self.noisy.put(wave)
+        return self._through(*self.leveller.push(wave), last=False)
+
+    def flush(self) -> np.ndarray:
+        """The rest (C, m), after which nothing may be pushed."""
+        wave = self._through(*self.leveller.flush(), last=True)
+        missing = len(self.noisy)  # resampling twice may drop a sample at the very end
+        return np.pad(wave, ((0, 0), (0, missing)))
+
+    def _through(self, levelled: np.ndarray, gains: np.ndarray, last: bool) -> np.ndarray:
+        self.gains.put(gains)
+        pieces = [np.zeros((len(levelled), 0), np.float32)]
+        pieces += self.chunks.push(self.inwards.push(levelled, last))
+        if last:
+            pieces += self.chunks.flush()
+        wave = self.outwards.push(np.concatenate(pieces, axis=1), last)
+        count = min(wave.shape[1], len(self.noisy))  # resampling twice may add a sample
+        enhanced = wave[:, :count] / self.gains.take(count)
+        return mixed(self.noisy.take(count), enhanced, self.strength)
+
+
+class Stream:
+    """Live sound without its noise: push() what came in, take what is ready.
+
+        stream = denoiser.Stream(sample_rate=48000, channels=1)
+        for wave in microphone:  # (C, n) float32, any n
+            loudspeaker(stream.push(wave))  # (C, m)
+
+    All that comes out, with `flush()` at the end, is as long as what came in, and its sample n
+    belongs to sample n of the input. `model` is the name of an embedded causal model, a folder,
+    a name on the Hugging Face Hub, or a loaded model; others than causal ones raise ValueError.
+    """
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | Model = "band-live",
+        sample_rate: int = 48000,
+        channels: int = 1,
+        strength: float = 1.0,
+    ):
+        check_strength(strength)
+        if not audio.LOWEST_RATE <= sample_rate <= audio.HIGHEST_RATE:
+            raise ValueError(
+                f"Stream takes {audio.LOWEST_RATE} to {audio.HIGHEST_RATE} Hz, got {sample_rate}."
+            )
+        self.model = _causal(model)
+        self.sample_rate, self.channels = sample_rate, channels
+        self.latency_samples = _latency(self.model, sample_rate)
+        self._strength = strength
+        self.reset()
+
+    @property
+    def strength(self) -> float:
+        """1 removes all the noise, 0 none; may be set while sound runs."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, value: float) -> None:
+        check_strength(value)
+        self._strength = self._pipeline.strength = value
+
+    def push(self, wave: np.ndarray) -> np.ndarray:
+        """(C, n) float32, any n -> (C, m): what is ready. Raises ValueError for other arrays."""
+        audio.check_shape(wave, self.channels)
+        if wave.dtype != np.float32 or not np.isfinite(wave).all():
+            raise ValueError(f"push() takes finite float32 samples, got {wave.dtype}.")
+        return self._pipeline.push(wave)
+
+    def flush(self) -> np.ndarray:
+        """The rest (C, m); after it the stream is as new."""
+        wave = self._pipeline.flush()
+        self.reset()
+        return wave
+
+    def reset(self) -> None:
+        """Forget all that came in."""
+        self._pipeline = Pipeline(
+            self.model,
+            self.sample_rate,
+            self.channels,
+            Running(self.sample_rate, self.channels),
+            strength=self._strength,
+            chunk_seconds=self.model.config.hop_length / self.model.config.sample_rate,
+        )
+
+
+def _causal(source: str | PathLike[str] | Model) -> Model:
+    from denoiser import checkpoint
+    from denoiser.hub import download
+
+    if isinstance(source, str | PathLike):
+        embedded = checkpoint.EMBEDDED / source
+        here = isinstance(source, str) and embedded.is_dir()
+        source = download.load(embedded if here else source, "cpu")
+    if not getattr(source.config, "causal", False):
+        raise ValueError("Stream needs a causal model, such as band-live: this one hears ahead.")
+    return source
+
+
+def _latency(model: Model, sample_rate: int) -> int:
+    """Samples that must follow a sample before it comes out: hops, and what resampling holds."""
+    rate, hop = model.config.sample_rate, model.config.hop_length
+    there, back = audio.Resampler(sample_rate, rate, 1), audio.Resampler(rate, sample_rate, 1)
+    given = 0
+    second = np.zeros((1, sample_rate), np.float32)
+    for _ in range(2):
+        given += back.push(there.push(second)).shape[1]
+    return 2 * sample_rate - given + math.ceil((hop + model.delay) * sample_rate / rate)
+
+
+def mixed(noisy: np.ndarray, enhanced: np.ndarray, strength: float) -> np.ndarray:
+    """What strength means: noisy + strength * (enhanced - noisy), exact at 0 and 1."""
+    if strength in (0, 1):
+        return enhanced if strength else noisy
+    return noisy + np.float32(strength) * (enhanced - noisy)
+
+
+def check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise ValueError(f"strength goes from 0 (the input) to 1 (fully enhanced), got {strength}.")
+
+
+class _Queue:
+    """Samples (C, n) that wait for their turn."""
+
+    def __init__(self, channels: int):
+        self.waves = [np.zeros((channels, 0), np.float32)]
+        self.count = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def put(self, wave: np.ndarray) -> None:
+        self.waves.append(wave)
+        self.count += wave.shape[1]
+
+    def take(self, count: int) -> np.ndarray:
+        """The first `count` of them."""
+        whole = np.concatenate(self.waves, axis=1)
+        self.waves, self.count = [whole[:, count:]], self.count - count
+        return whole[:, :count]
+
+
+class Chunks:
+    """A model that enhances one recording in chunks, each with what follows as its look-ahead.
+
+    Every channel has a state of its own. When a GPU has no memory left, chunks get shorter, and in
+    the end a copy of the model goes on on the CPU: the model itself is shared and stays.
+    """
+
+    def __init__(self, model: Model, seconds: float, notify: Notify) -> None:
+        self.model, self.notify, self.moved = model, notify, False
+        self.device = next(model.parameters()).device
+        self.hop, rate = model.config.hop_length, model.config.sample_rate
+        samples = (seconds * rate, model.lookahead, LEAST_SECONDS * rate)
+        self.length, self.ahead, self.least = (
+            round(count / self.hop) * self.hop for count in samples
+        )
+        self.held = torch.zeros(0, 0)  # (C, n): what came in and is not enhanced yet
+        self.states: list[State] = []  # one a channel
+        self.skip = model.delay  # samples of the output that belong to nothing
+        self.due = 0  # samples that came in and did not go out
+
+    def push(self, wave: np.ndarray) -> Iterator[np.ndarray]:
+        """Takes in (C, n); gives every chunk that is complete with its look-ahead."""
+        piece = torch.from_numpy(np.ascontiguousarray(wave)).to(self.device)
+        if not self.states:
+            self.held = piece[:, :0]
+            self.states = [self.model.initial_state(row[None]) for row in piece]
+        self.held, self.due = torch.cat((self.held, piece), 1), self.due + piece.shape[1]
+        while self._complete():
+            yield self._next()
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """The rest: silence after it brings out what the model holds back."""
+        padding = -self.held.shape[1] % self.hop + self.model.delay
+        self.held = torch.nn.functional.pad(self.held, (0, padding))
+        while self.due:
+            yield self._next()
+
+    def _complete(self) -> bool:
+        return self.held.shape[1] >= self.length + self.ahead
+
+    def _next(self) -> np.ndarray:
+        """The next chunk, enhanced; without look-ahead where nothing follows."""
+        while True:
+            complete = self._complete()
+            piece = self.held[:, : self.length + self.ahead] if complete else self.held
+            lookahead = self.ahead // self.hop if complete else 0
+            try:
+                enhanced, self.states = _run(self.model, piece, self.states, lookahead)
+                break
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()
+                if not self._shortened() and not self._moved_to_cpu():
+                    raise
+        enhanced = enhanced[:, self.skip : self.skip + self.due]
+        self.held, self.skip = self.held[:, self.length :], 0
+        self.due -= enhanced.shape[1]
+        return enhanced
+
+    def _shortened(self) -> bool:
+        """Halves the chunks; False where they are as short as they may be."""
+        if self.length <= self.least:
+            return False
+        self.length = max(self.least, self.length // 2 // self.hop * self.hop)
+        return True
+
+    def _moved_to_cpu(self) -> bool:
+        """Goes on on the CPU; False if that is where it is."""
+        if self.moved:
+            return False
+        self.notify("The GPU has too little memory left: the CPU does the rest.")
+        self.moved, self.device = True, torch.device("cpu")
+        self.model = copy.deepcopy(self.model).to(self.device)
+        self.held = self.held.to(self.device)
+        self.states = [tuple(tensor.to(self.device) for tensor in s) for s in self.states]
+        return True
+
+
+def _run(
+    model: Model, chunk: torch.Tensor, states: list[State], lookahead: int
+) -> tuple[np.ndarray, list[State]]:
+    """One chunk (C, n) through the model, channel by channel, each with a state of its own."""
+    with torch.inference_mode():
+        outcomes = [
+            model.run(row[None], state, lookahead) for row, state in zip(chunk, states, strict=True)
+        ]
+    return torch.cat([row for row, _ in outcomes]).cpu().numpy(), [state for _, state in outcomes]

@@ -1,0 +1,92 @@
+"""Live sound: as long as what came in, as good as a recording, at any level and rate."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import denoiser
+from denoiser import audio, metrics
+from denoiser.models.band import BandUNet, BandUNetConfig
+from denoiser.stream import Chunks, Stream
+
+SAMPLES = Path(__file__).parents[3] / "samples"
+
+
+@pytest.fixture(scope="module")
+def live():
+    return denoiser.load(SAMPLES.parent / "checkpoints" / "band-live", "cpu")
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A causal network of random weights, quick to run."""
+    torch.manual_seed(0)
+    return BandUNet(BandUNetConfig(causal=True, channels=16, bottleneck_channels=16)).eval()
+
+
+def streamed(stream: Stream, wave: np.ndarray, seed: int = 0) -> np.ndarray:
+    """All that comes out of pieces of random sizes, none at all among them."""
+    rng, start, pieces = np.random.default_rng(seed), 0, []
+    while start < wave.shape[1]:
+        count = int(rng.integers(0, 3000))
+        pieces.append(stream.push(wave[:, start : start + count]))
+        start += count
+    return np.concatenate([*pieces, stream.flush()], axis=1)
+
+
+@pytest.mark.parametrize("dbfs", [-10, -60])
+def test_a_stream_is_as_good_as_the_recording_at_any_level(live, dbfs):
+    """SI-SDR within 0.5 dB of denoise() after the first second."""
+    noisy, clean = (
+        audio.read(SAMPLES / kind / "air_conditioner.flac")[0][:, : 4 * 48000]
+        for kind in ("noisy", "clean")
+    )
+    gain = np.float32(10 ** (dbfs / 20) / np.sqrt(np.square(clean).mean()))
+    waves = (denoiser.denoise(live, gain * noisy, 48000), streamed(Stream(live), gain * noisy))
+    scores = [
+        metrics.si_sdr(enhanced=w[0, 48000:], clean=clean[0, 48000:], sample_rate=48000)
+        for w in waves
+    ]
+    assert scores[1] > 12
+    assert scores[1] == pytest.approx(scores[0], abs=0.5)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 2), (48000, 8), (192000, 1)])
+def test_as_much_comes_out_as_went_in_and_a_second_time_the_same(small, rate, channels):
+    wave = 0.1 * np.random.default_rng(1).standard_normal((channels, rate // 2 + 17))
+    stream = Stream(small, rate, channels)
+    first = streamed(stream, wave.astype(np.float32))
+    assert first.shape == wave.shape
+    again = streamed(stream, wave.astype(np.float32), seed=5)  # after flush() as new
+    assert np.abs(again - first).max() < 1e-5
+
+
+def test_strength_0_gives_the_input_bit_for_bit(small):
+    wave = np.random.default_rng(2).normal(0, 0.1, (1, 10000)).astype(np.float32)
+    assert np.array_equal(streamed(Stream(small, strength=0.0), wave), wave)
+
+
+def test_hops_equal_the_whole(small):
+    """Without levelling: chunks of one hop and the network on all of it."""
+    wave = 0.1 * torch.randn(1, 20 * 768)
+    chunks = Chunks(small, 768 / 48000, print)
+    pieces = [*chunks.push(wave.numpy()), *chunks.flush()]
+    with torch.inference_mode():
+        assert np.abs(np.concatenate(pieces, 1) - small(wave).numpy()).max() < 1e-5
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(48000, 0.04), (16000, 0.2)])
+def test_no_more_is_held_back_than_the_latency_says(small, rate, seconds):
+    """Two hops, and at other rates what the resampler's long filters hold."""
+    stream = Stream(small, rate)
+    wave = np.zeros((1, rate), np.float32)
+    given = stream.push(wave).shape[1]
+    assert rate - given <= stream.latency_samples
+    assert stream.latency_samples < seconds * rate
+
+
+def test_a_model_that_hears_ahead_is_refused():
+    with pytest.raises(ValueError, match="needs a causal model"):
+        Stream("band")
