@@ -13,7 +13,7 @@ spaces = None
 if os.environ.get("SPACES_ZERO_GPU"):  # a Space whose GPU is lent to one call at a time
     import spaces  # before torch, which it changes
 
-from page import layout, registry, server  # noqa: E402
+from page import layout, loading, server  # noqa: E402
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     from denoiser.checkpoint import CheckpointError
 
     try:
-        models, notice = registry.start(args.model, args.device)
+        models, notice = loading.start(args.model, args.device)
     except CheckpointError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 1

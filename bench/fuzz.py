@@ -203,9 +203,9 @@ class Endpoint:
     """The page's /denoise, called as its queue does."""
 
     def __init__(self):
-        from page import endpoints, lanes, registry
+        from page import endpoints, lanes, loading
 
-        models = registry.start(None, "cpu")[0]
+        models = loading.start(None, "cpu")[0]
         self.handler = endpoints.denoising(models, lanes.Lanes(), None)
 
     def __call__(self, path: Path) -> None:

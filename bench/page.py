@@ -26,7 +26,7 @@ from playwright.sync_api import sync_playwright
 from sounds import speech_like
 
 import denoiser
-from page import layout, registry, server
+from page import layout, loading, server
 
 
 def seconds(work, *arguments) -> float:
@@ -114,7 +114,7 @@ def main() -> None:
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["GRADIO_TEMP_DIR"] = str(folder / "cache")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        models, _ = registry.start(None, "auto")
+        models, _ = loading.start(None, "auto")
         server.warm_up(models.get().model)
         page = layout.build(models)
         server.serve(page, prevent_thread_lock=True, quiet=True)

@@ -73,7 +73,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     from denoiser import mixing
-    from page import layout, registry, server
+    from page import layout, loading, server
 
     observe, go_on = mixing.observe, threading.Event()
 
@@ -85,7 +85,7 @@ def main() -> None:
             yield done
 
     mixing.observe = held
-    page = layout.build(registry.start(None, "auto")[0])
+    page = layout.build(loading.start(None, "auto")[0])
     server.serve(page, prevent_thread_lock=True, quiet=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")

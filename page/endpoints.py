@@ -13,7 +13,7 @@ import gradio as gr
 from page import downloads, many
 from page.i18n import say
 from page.lanes import Lanes
-from page.registry import ModelRegistry
+from page.loading import ModelRegistry
 from page.run import Settings, Work, finished, run_in_lane
 from page.session import kept_if_finished, new_folder, refusal, refusals
 

@@ -16,7 +16,7 @@ from page import downloads, links, many, results
 from page.downloads import FORMS
 from page.i18n import here, say
 from page.lanes import Lanes
-from page.registry import ModelRegistry
+from page.loading import ModelRegistry
 from page.results import Result
 from page.run import Settings, Work, run_in_lane
 from page.session import (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.data_classes import FileData, ListFiles
 
-from page import downloads, endpoints, handlers, links, registry, server
+from page import downloads, endpoints, handlers, links, loading, server
 from page.i18n import text
 from page.lanes import Lanes
 from page.server import PRIVATE
@@ -34,11 +34,11 @@ class SettingsPanel(NamedTuple):
     loudness: gr.Radio
 
 
-def build(models: registry.ModelRegistry, notice: str | None = None, spaces=None) -> gr.Blocks:
+def build(models: loading.ModelRegistry, notice: str | None = None, spaces=None) -> gr.Blocks:
     """The page around loaded models, which all visitors share and nobody changes."""
     first, lanes = models.get(), Lanes()
     zerogpu_run = server.on_zerogpu(first.model, spaces) if spaces else None
-    devices = registry.devices() if not spaces else ["auto", "cpu"]  # a lent GPU is not chosen
+    devices = loading.devices() if not spaces else ["auto", "cpu"]  # a lent GPU is not chosen
 
     with gr.Blocks(title="Speech denoiser") as page:
         gr.Markdown(text("title"), elem_id="head")
@@ -70,7 +70,7 @@ def part(name: str, *scripts: str) -> gr.HTML:
     )
 
 
-def _one(page: gr.Blocks, models: registry.ModelRegistry, devices: list[str], start) -> None:
+def _one(page: gr.Blocks, models: loading.ModelRegistry, devices: list[str], start) -> None:
     """One recording: from the box to the result, and what happens when."""
     gr.set_static_paths([links.SAMPLES])  # copies in the cache would be deleted in time
     box, status = part("box"), part("status")
@@ -117,7 +117,7 @@ def _loudness() -> gr.Radio:
     return gr.Radio(choices, value="keep", label=text("loudness"), elem_id="loudness")
 
 
-def _machine(models: registry.ModelRegistry, devices: list[str]) -> tuple:
+def _machine(models: loading.ModelRegistry, devices: list[str]) -> tuple:
     """Model, device and mono: what only another run changes."""
     with gr.Row():
         model = gr.Dropdown(
@@ -172,7 +172,7 @@ def _programs(page: gr.Blocks, settings: SettingsPanel) -> None:
     )
 
 
-def _several(models: registry.ModelRegistry, devices: list[str], start) -> None:
+def _several(models: loading.ModelRegistry, devices: list[str], start) -> None:
     """Many files: a row for each."""
     many = part("many")
     with gr.Accordion(text("options"), open=False):
@@ -187,7 +187,7 @@ def _several(models: registry.ModelRegistry, devices: list[str], start) -> None:
 
 
 def _endpoints(
-    models: registry.ModelRegistry, devices: list[str], lanes: Lanes, zerogpu_run
+    models: loading.ModelRegistry, devices: list[str], lanes: Lanes, zerogpu_run
 ) -> None:
     """/denoise, /batch and /report, for programs: their parts are not shown."""
     with gr.Column(visible=False):

@@ -13,7 +13,7 @@ from denoiser.errors import CheckpointError, DenoiserError
 from denoiser.files import fitting
 from page.downloads import LOUDNESS
 from page.i18n import say
-from page.registry import Entry, ModelRegistry
+from page.loading import Entry, ModelRegistry
 from page.run import Settings
 from page.session import kept_if_finished, new_folder
 

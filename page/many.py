@@ -14,7 +14,7 @@ from denoiser.errors import DenoiserError
 from denoiser.files import fitting
 from page import downloads, results
 from page.lanes import Lanes
-from page.registry import ModelRegistry
+from page.loading import ModelRegistry
 from page.run import Settings, Work, run_in_lane
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from denoiser.files import fitting
 from page import results
 from page.lanes import Lanes, Shared
-from page.registry import ModelRegistry
+from page.loading import ModelRegistry
 from page.results import Result
 from page.session import warn
 

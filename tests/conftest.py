@@ -33,9 +33,9 @@ def until(condition, seconds=60.0):
 
 @pytest.fixture(scope="session")
 def models():
-    from page import registry
+    from page import loading
 
-    return registry.start(None, "auto")[0]
+    return loading.start(None, "auto")[0]
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ def test_scores_are_those_of_the_metrics_files():
 
 def test_limits_in_the_docs_are_those_of_the_code():
     from denoiser.audio import sandbox
-    from page import fetch, layout, registry, run, session
+    from page import fetch, layout, loading, run, session
 
     for name in ("docs/page.md", "SECURITY.md"):
         text = " ".join(TEXTS[name].split())
@@ -158,7 +158,7 @@ def test_limits_in_the_docs_are_those_of_the_code():
         assert f"{sandbox.STALLED_SECONDS} s" in text
         assert f"{session.KEPT_MINUTES} minutes at the latest" in text
     assert run.LONG_SECONDS == 600  # "longer than ten minutes"
-    assert registry.LOADED == 4  # "at most four models"
+    assert loading.LOADED == 4  # "at most four models"
     assert f"up to {layout.PLACES} requests" in " ".join(TEXTS["docs/page.md"].split())
 
 

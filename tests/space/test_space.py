@@ -21,7 +21,7 @@ import app
 from denoiser import checkpoint, offline
 from denoiser.hub import publish
 from denoiser.models.band import BandUNet, BandUNetConfig
-from page import layout, registry, run
+from page import layout, loading, run
 
 ROOT = Path(__file__).parents[2]
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
@@ -149,7 +149,7 @@ def test_zero_gpu_is_borrowed_for_long_recordings_only(
     sf.write(tmp_path / "talk.wav", np.zeros(3 * 8000), 8000)
     assert app._arguments([]).device == "cpu"
     small = BandUNet(BandUNetConfig(channels=16)).eval()
-    models = registry.ModelRegistry(registry.Entry(small, "small"), tmp_path, "cpu")
+    models = loading.ModelRegistry(loading.Entry(small, "small"), tmp_path, "cpu")
     page = layout.build(models, spaces=app.spaces)
     (denoise,) = (f.fn for f in page.fns.values() if f.api_name == "denoise")
     *_, result = denoise(str(tmp_path / "talk.wav"), 100, "small", "auto", False, "keep", None)

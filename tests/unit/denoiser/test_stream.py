@@ -8,8 +8,9 @@ import torch
 
 import denoiser
 from denoiser import audio, metrics
+from denoiser.chunks import Chunks
 from denoiser.models.band import BandUNet, BandUNetConfig
-from denoiser.stream import Chunks, Stream
+from denoiser.stream import Stream
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 

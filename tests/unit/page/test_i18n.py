@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 SPEAKERS = (
     *("denoiser/audio/containers.py", "denoiser/audio/decode.py", "denoiser/audio/sandbox.py"),
     *("denoiser/mixing.py", "denoiser/offline.py", "denoiser/report.py", "page/addresses.py"),
-    *("page/fetch.py", "page/registry.py", "page/session.py"),
+    *("page/fetch.py", "page/loading.py", "page/session.py"),
 )
 ERRORS = {"AudioError", "CheckpointError", "DenoiserError", "FetchError"}
 

@@ -1,7 +1,7 @@
 """A link to the result of a fetched recording names where it was fetched from."""
 
 from page import links
-from page.registry import Entry
+from page.loading import Entry
 from page.run import Settings
 
 

@@ -6,7 +6,7 @@ import soundfile as sf
 import torch
 
 from denoiser.models.band import BandUNet, BandUNetConfig
-from page import registry, results
+from page import loading, results
 from page.run import Settings, finished, run
 
 
@@ -14,8 +14,8 @@ from page.run import Settings, finished, run
 def result(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("result")
-    entry = registry.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
-    models = registry.ModelRegistry(entry, folder, "cpu")
+    entry = loading.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
+    models = loading.ModelRegistry(entry, folder, "cpu")
     sf.write(folder / "talk.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
     settings = Settings(1.0, "small", "auto", False, "keep")
     return finished(run(models, str(folder / "talk.wav"), folder, settings, shown=True))

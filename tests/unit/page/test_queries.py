@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from denoiser.models.band import BandUNet, BandUNetConfig
-from page import links, registry
+from page import links, loading
 from page.run import Settings
 
 
 @pytest.fixture
 def models(tmp_path):
     torch.manual_seed(0)
-    entry = registry.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
-    return registry.ModelRegistry(entry, tmp_path, "cpu")
+    entry = loading.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
+    return loading.ModelRegistry(entry, tmp_path, "cpu")
 
 
 def opened(**query) -> SimpleNamespace:

@@ -8,15 +8,15 @@ from sounds import speech_like
 
 from denoiser import audio
 from denoiser.models.band import BandUNet, BandUNetConfig
-from page import downloads, registry, results
+from page import downloads, loading, results
 from page.run import Settings, finished, run
 
 
 @pytest.fixture
 def small(tmp_path):
     torch.manual_seed(0)
-    entry = registry.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
-    return registry.ModelRegistry(entry, tmp_path, "cpu")
+    entry = loading.Entry(BandUNet(BandUNetConfig(channels=16)).eval(), "small", "12345678")
+    return loading.ModelRegistry(entry, tmp_path, "cpu")
 
 
 @pytest.fixture

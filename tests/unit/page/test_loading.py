@@ -4,18 +4,18 @@ import pytest
 from hub_fixtures import NAME
 
 from denoiser import checkpoint
-from page import layout, registry
+from page import layout, loading
 
 
 @pytest.fixture
-def small(folder) -> registry.ModelRegistry:
-    return registry.ModelRegistry(registry.entry(folder, "small", "cpu"), folder, "cpu")
+def small(folder) -> loading.ModelRegistry:
+    return loading.ModelRegistry(loading.entry(folder, "small", "cpu"), folder, "cpu")
 
 
 def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "DEFAULT", folder)
     away()
-    models, notice = registry.start(NAME, "cpu")
+    models, notice = loading.start(NAME, "cpu")
     assert models.get().model.config.channels == 16
     assert f"This page runs with the weights that it came with, not with {NAME}." in notice
     blocks = layout.build(models, notice).blocks.values()
@@ -26,7 +26,7 @@ def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder
 def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "DEFAULT", folder)
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
-    models, notice = registry.start(NAME, "cpu")
+    models, notice = loading.start(NAME, "cpu")
     assert models.get().model.config.channels == 16
     assert notice == (
         f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it. "
@@ -74,7 +74,7 @@ def test_all_models_run_on_the_device_that_the_page_was_started_on(small, monkey
 
 
 def test_only_so_many_models_are_kept(server, repo, small, monkeypatch):
-    monkeypatch.setattr(registry, "LOADED", 1)
+    monkeypatch.setattr(loading, "LOADED", 1)
     first = small.get("classic")
     small.get("band")
     assert small.get("classic") is not first
