@@ -18,6 +18,7 @@ import numpy as np
 
 from denoiser import audio, levels
 from denoiser.audio import Notify, tags
+from denoiser.chunks import Chunks
 from denoiser.files import StrPath
 from denoiser.models import Model
 from denoiser.stream import LEVEL_DBFS, Constant, Pipeline, check_strength
@@ -145,13 +146,11 @@ def denoise_blocks(
     leveller, pipeline = Constant(_gain(before), before.offset), None
     for block in blocks:
         pipeline = pipeline or Pipeline(
-            model,
-            sample_rate,
-            len(block),
+            Chunks(model, CHUNK_SECONDS, notify),
+            audio.Resampler(sample_rate, model.config.sample_rate, len(block)),
+            audio.Resampler(model.config.sample_rate, sample_rate, len(block)),
             leveller,
-            strength=strength,
-            chunk_seconds=CHUNK_SECONDS,
-            notify=notify,
+            strength,
         )
         for piece in _pieces(block, round(CHUNK_SECONDS * sample_rate)):
             if (ready := pipeline.push(piece)).shape[1]:

@@ -10,15 +10,18 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
 from os import PathLike
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from denoiser import audio
-from denoiser.audio import Notify
-from denoiser.chunks import Chunks
-from denoiser.models import Model
+
+if TYPE_CHECKING:
+    from denoiser.models import Model
 
 LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
 BEYOND_SPEECH = 10.0  # 46 dB above that level
@@ -26,6 +29,16 @@ HOP_SECONDS = 0.016  # of a level that follows the voice
 UP, DOWN, PAUSE = (1 - math.exp(-HOP_SECONDS / seconds) for seconds in (0.1, 3.0, 30.0))
 GATE = 0.1  # of the level's power: below it is a pause
 SILENT_POWER = 10**-7.5  # -75 dBFS: below it nothing is to be heard of a voice
+
+
+class Enhancer(Protocol):
+    """A model at work on one recording, at its own rate, with as many samples out as in."""
+
+    def push(self, wave: np.ndarray) -> Iterator[np.ndarray]:
+        """(C, n) -> what is ready, piece by piece (C, m)."""
+
+    def flush(self) -> Iterator[np.ndarray]:
+        """The rest."""
 
 
 class Leveller(Protocol):
@@ -113,21 +126,15 @@ class Pipeline:
 
     def __init__(
         self,
-        model: Model,
-        sample_rate: int,
-        channels: int,
+        enhancer: Enhancer,
+        inwards: audio.Resampler,
+        outwards: audio.Resampler,
         leveller: Leveller,
-        *,
         strength: float,
-        chunk_seconds: float,
-        notify: Notify = warnings.warn,
     ):
-        rate = model.config.sample_rate
-        self.strength, self.leveller = strength, leveller
-        self.inwards = audio.Resampler(sample_rate, rate, channels)
-        self.outwards = audio.Resampler(rate, sample_rate, channels)
-        self.chunks = Chunks(model, chunk_seconds, notify)
-        self.noisy, self.gains = _Queue(channels), _Queue(1)
+        self.enhancer, self.leveller, self.strength = enhancer, leveller, strength
+        self.inwards, self.outwards = inwards, outwards
+        self.noisy, self.gains = _Queue(inwards.channels), _Queue(1)
 
     def push(self, wave: np.ndarray) -> np.ndarray:
         """(C, n), float32 -> (C, m): what is ready."""
@@ -143,9 +150,9 @@ class Pipeline:
     def _through(self, levelled: np.ndarray, gains: np.ndarray, last: bool) -> np.ndarray:
         self.gains.put(gains)
         pieces = [np.zeros((len(levelled), 0), np.float32)]
-        pieces += self.chunks.push(self.inwards.push(levelled, last))
+        pieces += self.enhancer.push(self.inwards.push(levelled, last))
         if last:
-            pieces += self.chunks.flush()
+            pieces += self.enhancer.flush()
         wave = self.outwards.push(np.concatenate(pieces, axis=1), last)
         count = min(wave.shape[1], len(self.noisy))  # resampling twice may add a sample
         enhanced = wave[:, :count] / self.gains.take(count)
@@ -161,7 +168,9 @@ class Stream:
 
     All that comes out, with `flush()` at the end, is as long as what came in, and its sample n
     belongs to sample n of the input. `model` is the name of an embedded causal model, a folder,
-    a name on the Hugging Face Hub, or a loaded model; others than causal ones raise ValueError.
+    a name on the Hugging Face Hub, a loaded model, or a file made by `denoiser export`, which
+    needs no PyTorch. Models that are not causal raise ValueError, and those that cannot be read
+    CheckpointError.
     """
 
     def __init__(
@@ -176,9 +185,11 @@ class Stream:
             raise ValueError(
                 f"Stream takes {audio.LOWEST_RATE} to {audio.HIGHEST_RATE} Hz, got {sample_rate}."
             )
-        self.model = _causal(model)
+        if channels < 1 or channels > audio.MOST_CHANNELS:
+            raise ValueError(f"Stream takes 1 to {audio.MOST_CHANNELS} channels, got {channels}.")
+        self._model = _causal(model)
         self.sample_rate, self.channels = sample_rate, channels
-        self.latency_samples = _latency(self.model, sample_rate)
+        self.latency_samples = self._latency()
         self._strength = strength
         self.reset()
 
@@ -195,8 +206,10 @@ class Stream:
     def push(self, wave: np.ndarray) -> np.ndarray:
         """(C, n) float32, any n -> (C, m): what is ready. Raises ValueError for other arrays."""
         audio.check_shape(wave, self.channels)
-        if wave.dtype != np.float32 or not np.isfinite(wave).all():
-            raise ValueError(f"push() takes finite float32 samples, got {wave.dtype}.")
+        if wave.dtype != np.float32:
+            raise ValueError(f"push() takes float32 samples, got {wave.dtype}.")
+        if not np.isfinite(wave).all():
+            raise ValueError("push() takes finite samples, got NaN or infinity.")
         return self._pipeline.push(wave)
 
     def flush(self) -> np.ndarray:
@@ -208,37 +221,66 @@ class Stream:
     def reset(self) -> None:
         """Forget all that came in."""
         self._pipeline = Pipeline(
-            self.model,
-            self.sample_rate,
-            self.channels,
+            self._model.enhancer(self.channels),
+            *self._resamplers(self.channels),
             Running(self.sample_rate, self.channels),
-            strength=self._strength,
-            chunk_seconds=self.model.config.hop_length / self.model.config.sample_rate,
+            self._strength,
         )
 
+    def _resamplers(self, channels: int) -> tuple[audio.Resampler, audio.Resampler]:
+        """To the model's rate and back; filters of half the length that recordings have."""
+        rates = self.sample_rate, self._model.sample_rate
+        there, back = rates, rates[::-1]
+        return audio.Resampler(*there, channels, "HQ"), audio.Resampler(*back, channels, "HQ")
 
-def _causal(source: str | PathLike[str] | Model) -> Model:
+    def _latency(self) -> int:
+        """Samples that must follow a sample before it comes out: hops, and what resampling holds.
+
+        Resamplers give out blocks: what counts is the most that they ever hold.
+        """
+        (there, back), model = self._resamplers(1), self._model
+        piece, held, most = np.zeros((1, self.sample_rate // 200), np.float32), 0, 0
+        for _ in range(200):
+            held += piece.shape[1] - back.push(there.push(piece)).shape[1]
+            most = max(most, held)
+        return most + math.ceil((model.hop + model.delay) * self.sample_rate / model.sample_rate)
+
+
+class _Causal(NamedTuple):
+    """What Stream knows of a model, in PyTorch or exported."""
+
+    enhancer: Callable[[int], Enhancer]  # for so many channels
+    sample_rate: int  # Hz
+    hop: int  # samples
+    delay: int
+
+
+def _causal(source: str | PathLike[str] | Model) -> _Causal:
+    if isinstance(source, str | PathLike) and Path(source).suffix == ".onnx":
+        from denoiser import hops
+
+        exported = hops.load(source)
+        rate, hop, delay = exported.sample_rate, exported.hop_length, exported.delay
+        return _Causal(partial(hops.Hops, exported), rate, hop, delay)
+    from denoiser.chunks import Chunks
+
+    model = _loaded(source) if isinstance(source, str | PathLike) else source
+    if not getattr(model.config, "causal", False):
+        raise ValueError("Stream needs a causal model, such as band-live: this one hears ahead.")
+    rate, hop = model.config.sample_rate, model.config.hop_length
+    return _Causal(
+        lambda channels: Chunks(model, hop / rate, warnings.warn), rate, hop, model.delay
+    )
+
+
+def _loaded(source: str | PathLike[str]) -> Model:
+    """An embedded model by its name, a folder, or a name on the Hub."""
     from denoiser import checkpoint
     from denoiser.hub import download
 
-    if isinstance(source, str | PathLike):
-        embedded = checkpoint.EMBEDDED / source
-        here = isinstance(source, str) and embedded.is_dir()
-        source = download.load(embedded if here else source, "cpu")
-    if not getattr(source.config, "causal", False):
-        raise ValueError("Stream needs a causal model, such as band-live: this one hears ahead.")
-    return source
-
-
-def _latency(model: Model, sample_rate: int) -> int:
-    """Samples that must follow a sample before it comes out: hops, and what resampling holds."""
-    rate, hop = model.config.sample_rate, model.config.hop_length
-    there, back = audio.Resampler(sample_rate, rate, 1), audio.Resampler(rate, sample_rate, 1)
-    given = 0
-    second = np.zeros((1, sample_rate), np.float32)
-    for _ in range(2):
-        given += back.push(there.push(second)).shape[1]
-    return 2 * sample_rate - given + math.ceil((hop + model.delay) * sample_rate / rate)
+    embedded = checkpoint.EMBEDDED / source
+    here = isinstance(source, str) and embedded.is_dir()
+    return download.load(embedded if here else source, "cpu")
 
 
 def mixed(noisy: np.ndarray, enhanced: np.ndarray, strength: float) -> np.ndarray:

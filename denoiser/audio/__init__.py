@@ -12,7 +12,7 @@ from denoiser.audio.decode import (
 )
 from denoiser.audio.encode import Writer, write, write_fitting
 from denoiser.audio.layouts import LAYOUTS
-from denoiser.audio.resample import Resampler, check_shape, check_wave, resample
+from denoiser.audio.resample import MOST_CHANNELS, Resampler, check_shape, check_wave, resample
 from denoiser.audio.search import find, search
 from denoiser.errors import AudioError
 
@@ -20,6 +20,7 @@ __all__ = [
     "HIGHEST_RATE",
     "LAYOUTS",
     "LOWEST_RATE",
+    "MOST_CHANNELS",
     "AudioError",
     "Info",
     "Notify",

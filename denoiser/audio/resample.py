@@ -17,15 +17,18 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 class Resampler:
-    """`resample` for a wave that comes in pieces: the joined outputs equal it."""
+    """`resample` for a wave that comes in pieces: the joined outputs equal it.
 
-    def __init__(self, from_rate: int, to_rate: int, channels: int):
+    `quality` is one of soxr's: VHQ is as fast as HQ and keeps a constant to the last bit, HQ holds
+    back less of what came in (67 instead of 146 ms at 16 kHz).
+    """
+
+    def __init__(self, from_rate: int, to_rate: int, channels: int, quality: str = "VHQ"):
         self.from_rate, self.to_rate, self.channels = from_rate, to_rate, channels
         self._taken = self._given = 0  # samples
         self._stream = None
         if from_rate != to_rate:
-            # VHQ is as fast as HQ here, and keeps a constant to the last bit
-            self._stream = soxr.ResampleStream(from_rate, to_rate, channels, "float32", "VHQ")
+            self._stream = soxr.ResampleStream(from_rate, to_rate, channels, "float32", quality)
 
     def push(self, wave: np.ndarray, last: bool = False) -> np.ndarray:
         """`(channels, n)` -> `(channels, m)`: what is due already; all the rest with `last`."""

@@ -144,7 +144,7 @@ class BandUNet(nn.Module):
         spectrum = self.stft.analyse(noisy, past)
         mask, gains, states = self.masks(spectrum, states, keep, self._silent(noisy, past))
         if not self.training:
-            mask, gains, before = self._post_filtered(mask, gains, before)
+            mask, gains, before = self.post_filtered(mask, gains, before)
         wave, tail = self.stft.synthesise(self._masked(spectrum[:, :keep], mask, gains), tail)
         return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *states)
 
@@ -207,7 +207,7 @@ class BandUNet(nn.Module):
         gains = self.decode_high(torch.cat((high_x.flatten(2), bands.to(x.dtype)), -1))
         return mask, gains.float().sigmoid()
 
-    def _post_filtered(
+    def post_filtered(
         self, mask: Tensor, gains: Tensor, before: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What `masks` gave, lowered by the neighbourhood's gain to the power of `post_filter`.

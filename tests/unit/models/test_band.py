@@ -171,8 +171,8 @@ def test_the_post_filter_lowers_a_lone_bin_more_than_one_of_a_voice():
     alone[..., 0], voice[..., 0] = 0.01, 0.5
     alone[0, 4, 100, 0] = 0.5
     gains, before = torch.full((1, 8, 64), 0.01), torch.full((1, 320), 0.01)
-    lone = net._post_filtered(alone, gains, before)[0][0, 4, 100, 0]
-    among = net._post_filtered(voice, gains, before)[0][0, 4, 100, 0]
+    lone = net.post_filtered(alone, gains, before)[0][0, 4, 100, 0]
+    among = net.post_filtered(voice, gains, before)[0][0, 4, 100, 0]
     assert 20 * (among / 0.5).log10() == pytest.approx(-3.0, abs=0.1)
     assert 20 * (lone / 0.5).log10() == pytest.approx(-10.4, abs=0.1)
 
