@@ -1,7 +1,7 @@
 # make app         serve the page on http://127.0.0.1:7860
 # make test-fast   unit tests: no browser, no network, no second environment
 # make test        lint and all tests, as CI runs them
-# make lint        ruff and the formatter, without tests
+# make lint        ruff, the formatter and mypy, without tests
 # make bench       what takes how long: the page, the Hub, the decoder's process
 # make train-deps  what training needs beyond the page
 # make samples     samples/denoised, samples/classic and images/, from the embedded weights
@@ -35,6 +35,7 @@ test-fast: .venv/test.stamp
 lint: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: .venv/test.stamp
 	$(BIN)/python bench/page.py

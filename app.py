@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import signal
 import sys
 import tempfile
 import threading
 
-spaces = None
-if os.environ.get("SPACES_ZERO_GPU"):  # a Space whose GPU is lent to one call at a time
-    import spaces  # before torch, which it changes
+# On a Space whose GPU is lent to one call at a time; before torch, which it changes
+spaces = importlib.import_module("spaces") if os.environ.get("SPACES_ZERO_GPU") else None
 
 from page import layout, loading, server  # noqa: E402
 

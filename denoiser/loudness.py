@@ -64,7 +64,7 @@ class Limiter:
         self.heard = np.zeros((channels, BEFORE), np.float32)  # whose peaks are not known yet
         self.needed = np.zeros(0)  # log of the attenuation of samples whose future is not known
         self.last = -np.inf  # log attenuation of the sample before
-        self.ramp = None  # attenuations before those that come next
+        self.ramp: np.ndarray | None = None  # attenuations before those that come next
 
     def push(self, wave: np.ndarray) -> np.ndarray:
         """The next samples -> samples from before; in all as many as came in, after `flush`."""

@@ -5,16 +5,26 @@ does not grow with the length, and in one pass for all that want to hear of it: 
 are (C, n) float32. Every function raises AudioError in one sentence.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from denoiser import audio, levels
 from denoiser.audio import tags
 from denoiser.audio.encode import FULLEST
+from denoiser.files import StrPath
 from denoiser.stream import mixed
+
+if TYPE_CHECKING:  # which imports this module
+    from denoiser.loudness import Limiter
+
+Source = StrPath | Iterable[np.ndarray]  # a file, or consecutive waves (C, n)
+PATH = (str, os.PathLike)
 
 
 class Listener:
@@ -30,7 +40,7 @@ class Listener:
         """No more comes: something failed, or nobody waits for it any longer."""
 
 
-def observe(source, enhanced, *listeners: Listener) -> Iterator[int]:
+def observe(source: Source, enhanced: Source, *listeners: Listener) -> Iterator[int]:
     """One pass over a recording and its enhanced twin for all listeners; yields the samples done.
 
     Either is the path of a file or consecutive waves (C, n). Closing the generator ends the pass:
@@ -53,9 +63,9 @@ def observe(source, enhanced, *listeners: Listener) -> Iterator[int]:
 
 
 def remix(
-    source,
-    enhanced,
-    target,
+    source: StrPath,
+    enhanced: StrPath,
+    target: StrPath,
     *,
     strength: float = 1.0,
     removed: bool = False,
@@ -92,14 +102,14 @@ class File(Listener):
 
     def __init__(
         self,
-        source,
-        target,
+        source: StrPath,
+        target: StrPath,
         *,
         strength: float = 1.0,
         removed: bool = False,
         gain: float = 1.0,
         subtype: str | None = None,
-        limiter=None,
+        limiter: Limiter | None = None,
         notify: audio.Notify | None = None,
     ):
         about, carried = audio.info(source), tags.read(source)
@@ -131,19 +141,20 @@ class File(Listener):
         self.writer.drop()
 
 
-def pairs(source, enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def pairs(source: Source, enhanced: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Equally long pieces of two recordings of one length, rate and channels, in step.
 
     Either is the path of a file or consecutive waves (C, n).
     """
     names = [_name(each, usual) for each, usual in ((source, "the recording"), (enhanced, "it"))]
-    if _is_path(source) and _is_path(enhanced):
+    if isinstance(source, PATH) and isinstance(enhanced, PATH):
         shapes = [
             (about.sample_rate, about.channels) for about in map(audio.info, (source, enhanced))
         ]
         if shapes[0] != shapes[1]:
             raise audio.AudioError(f"{names[0]} and {names[1]} differ in rate or channels.")
-    others, held = iter(_waves(enhanced)), None
+    others = iter(_waves(enhanced))
+    held: np.ndarray | None = None
     for block in _waves(source):
         while held is None or held.shape[1] < block.shape[1]:
             more = next(others, None)
@@ -158,19 +169,15 @@ def pairs(source, enhanced) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         raise audio.AudioError(f"{names[1]} is longer than {names[0]}: denoise that again.")
 
 
-def _is_path(source) -> bool:
-    return isinstance(source, (str, os.PathLike))
+def _name(source: Source, usual: str) -> str:
+    return Path(source).name if isinstance(source, PATH) else usual
 
 
-def _name(source, usual: str) -> str:
-    return Path(source).name if _is_path(source) else usual
+def _waves(source: Source) -> Iterable[np.ndarray]:
+    return audio.blocks(source) if isinstance(source, PATH) else source
 
 
-def _waves(source) -> Iterable[np.ndarray]:
-    return audio.blocks(source) if _is_path(source) else source
-
-
-def to_mono(source, target, notify: audio.Notify | None = None) -> None:
+def to_mono(source: StrPath, target: StrPath, notify: audio.Notify | None = None) -> None:
     """All channels as one (see `layouts.Downmix`), in the bit depth of the source.
 
     `notify` hears of damage, and where channels would have cancelled each other out.
@@ -185,7 +192,7 @@ def to_mono(source, target, notify: audio.Notify | None = None) -> None:
             writer.write(downmix(wave))
 
 
-def add_noise(speech, noise, target, *, snr_db: float) -> None:
+def add_noise(speech: StrPath, noise: StrPath, target: StrPath, *, snr_db: float) -> None:
     """A clean recording with a noise under it, repeated as often as it must be.
 
     snr_db compares the active parts of both (see `levels`). A mixture that would be clipped is

@@ -16,6 +16,7 @@ import numpy as np
 
 from denoiser import audio
 from denoiser.audio.layouts import conversion, convert
+from denoiser.files import StrPath
 from denoiser.mixing import Listener
 
 MOST_RATE = 48000  # Hz: what browsers play, and what Opus is
@@ -46,7 +47,7 @@ class Preview(Listener):
     full scale is turned down, both alike.
     """
 
-    def __init__(self, source, target, *, peak: float):
+    def __init__(self, source: StrPath, target: StrPath, *, peak: float):
         about, lossless = audio.info(source), Path(target).suffix == ".flac"
         self.layout = about.layout
         self.target_layout = "mono" if lossless and about.channels == 1 else "stereo"
@@ -55,7 +56,9 @@ class Preview(Listener):
         self.gain = np.float32(FULLEST / largest if largest > 1 else 1)
         rate = min(about.sample_rate, MOST_RATE) if lossless else MOST_RATE
         self.resampler = audio.Resampler(about.sample_rate, rate, self.channels)
-        self.writer = audio.Writer(target, rate, self.channels) if lossless else _Opus(target)
+        self.writer: audio.Writer | _Opus = (
+            audio.Writer(target, rate, self.channels) if lossless else _Opus(target)
+        )
 
     def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
         both = [convert(wave, self.layout, self.target_layout) for wave in (noisy, enhanced)]
@@ -73,7 +76,7 @@ class Preview(Listener):
 class _Opus:
     """Four channels, two pairs, as Opus in WebM; written under another name until it is whole."""
 
-    def __init__(self, path):
+    def __init__(self, path: StrPath):
         self.path = Path(path)
         self.temporary = self.path.with_name(f".{uuid.uuid4().hex}.part")
         self.container = av.open(f"file:{self.temporary}", "w", "webm")
@@ -90,7 +93,7 @@ class _Opus:
             frame.sample_rate = MOST_RATE
             self.container.mux(self.stream.encode(frame))
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.container.mux(self.stream.encode(None))
         self.container.close()
         self.temporary.replace(self.path)

@@ -4,19 +4,24 @@ Everything is measured in pieces, so that memory does not grow with the length.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from denoiser import audio, metrics
+from denoiser.audio.layouts import Downmix
+from denoiser.files import StrPath
 from denoiser.levels import Meter, downmix_of
-from denoiser.mixing import Listener, observe
+from denoiser.mixing import Listener, Source, observe
 from denoiser.stream import mixed
 
 LITTLE_DB, MUCH_DB = -40.0, -20.0  # removed, and kept, to the whole
 JUDGED_SECONDS = 60.0  # of the beginning, by DNSMOS
 
 
-def report(source, enhanced, *, strength: float = 1.0, dnsmos: bool = False) -> dict:
+def report(
+    source: StrPath, enhanced: Source, *, strength: float = 1.0, dnsmos: bool = False
+) -> dict[str, Any]:
     """A recording and its full-strength twin -> numbers before and after, at a strength.
 
     See `Levels.numbers`; if asked for, `before` and `after` hold the dnsmos of the first minute,
@@ -36,14 +41,12 @@ def report(source, enhanced, *, strength: float = 1.0, dnsmos: bool = False) -> 
 class Levels(Listener):
     """Levels of a recording and of its mixture with the enhanced twin at a strength."""
 
-    def __init__(self, source, strength: float = 1.0):
+    def __init__(self, source: StrPath, strength: float = 1.0):
         self.name, self.about, self.strength = Path(source).name, audio.info(source), strength
         rate, layout = self.about.sample_rate, self.about.layout
         self.meters = {side: Meter(rate, layout) for side in ("before", "after")}
-        self.samples, self.energy = (
-            0,
-            np.zeros(3),
-        )  # of the recording, what is kept, what is removed
+        self.samples = 0
+        self.energy = np.zeros(3)  # of the recording, of what is kept, of what is removed
 
     def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
         after = mixed(noisy, enhanced, self.strength)
@@ -54,28 +57,30 @@ class Levels(Listener):
         self.meters["after"].add(after)
         self.samples += noisy.shape[1]
 
-    def numbers(self) -> dict:
+    def numbers(self) -> dict[str, Any]:
         """`before` and `after` hold noise_floor_db (a tenth of all 20 ms stretches are not louder),
         snr_db (the active stretches over that floor), loudness_lufs and peak_dbfs; beside them
         seconds, sample_rate, channels. `remark` is a sentence if hardly anything or nearly
         everything was removed, otherwise None.
         """
+        whole, kept, removed = map(float, self.energy)
         return {side: meter.summary() for side, meter in self.meters.items()} | {
             "seconds": self.samples / self.about.sample_rate,
             "sample_rate": self.about.sample_rate,
             "channels": self.about.channels,
-            "remark": _remark(*self.energy, self.name),
+            "remark": _remark(whole, kept, removed, self.name),
         }
 
 
 class Opinions(Listener):
     """The first minute of both, (C, n) mixed to one channel, for DNSMOS."""
 
-    def __init__(self, source, strength: float, downmix):
+    def __init__(self, source: StrPath, strength: float, downmix: Downmix):
         self.name, self.sample_rate = Path(source).name, audio.info(source).sample_rate
         self.strength, self.downmix = strength, downmix
         self.most = round(JUDGED_SECONDS * self.sample_rate)
-        self.waves, self.samples = {"before": [], "after": []}, 0
+        self.waves: dict[str, list[np.ndarray]] = {"before": [], "after": []}
+        self.samples = 0
 
     def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
         if self.samples < self.most:

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from denoiser.files import fitting, replacing
 from page.results import Result, beside, measured, report_path
 from page.session import warn
+
+if TYPE_CHECKING:
+    from denoiser.audio import Info, Notify
+    from denoiser.loudness import Limiter
+    from denoiser.mixing import Listener
 
 LOUDNESS = ("keep", "-16", "-23")  # LUFS
 FORMS = {  # what can be taken away -> its name and ending
@@ -53,7 +58,7 @@ class Taken(NamedTuple):
 
 
 def take(
-    result: Result, strength: float, loudness: str, form: str, notify: Callable[[str], None] = warn
+    result: Result, strength: float, loudness: str, form: str, notify: Notify = warn
 ) -> Generator[float, None, Taken]:
     """The file to take away, made when it is first asked for: yields shares. Raises AudioError."""
     from denoiser import report, video
@@ -85,7 +90,9 @@ def take(
     return taken
 
 
-def _taken(result, path: Path, strength: float, loudness: str, notify):
+def _taken(
+    result: Result, path: Path, strength: float, loudness: str, notify: Notify
+) -> Generator[float, None, Taken]:
     """The mixture as WAV, FLAC or MP3, as loud as asked for."""
     from denoiser.loudness import Limiter
 
@@ -106,7 +113,9 @@ def _taken(result, path: Path, strength: float, loudness: str, notify):
     return taken._replace(target=target)
 
 
-def _met(result, strength: float, target: float, taken: Taken):
+def _met(
+    result: Result, strength: float, target: float, taken: Taken
+) -> Generator[float, None, tuple[float, Taken]]:
     """The gain in dB that brings a mixture to a loudness, limiter and all; what it reaches."""
     from denoiser import loudness
 
@@ -134,7 +143,7 @@ def _is_without_speech(result: Result, strength: float) -> bool:
     return after["loudness_lufs"] <= max(SILENT_LUFS, before["loudness_lufs"] + MUCH_DB)
 
 
-def _fitting_gain(path: Path, peak_dbfs: float, notify) -> float:
+def _fitting_gain(path: Path, peak_dbfs: float, notify: Notify) -> float:
     """What keeps a peak within a FLAC or MP3; a WAV holds any."""
     if path.suffix == ".wav" or peak_dbfs <= 0:
         return 1.0
@@ -146,13 +155,20 @@ def _fitting_gain(path: Path, peak_dbfs: float, notify) -> float:
     return gain
 
 
-def _about(result: Result):
+def _about(result: Result) -> Info:
     from denoiser import audio
 
     return audio.info(result.enhanced)
 
 
-def _written(result, path: Path, strength, gain, limiter, notify) -> Iterator[float]:
+def _written(
+    result: Result,
+    path: Path,
+    strength: float,
+    gain: float,
+    limiter: Limiter | None,
+    notify: Notify,
+) -> Iterator[float]:
     from denoiser import mixing
 
     removed = path.stem.endswith("_removed")
@@ -172,7 +188,7 @@ def _written(result, path: Path, strength, gain, limiter, notify) -> Iterator[fl
     )
 
 
-def _pass(result: Result, listeners: list) -> Iterator[float]:
+def _pass(result: Result, listeners: list[Listener]) -> Iterator[float]:
     """One pass over recording and enhanced file: the shares done."""
     from denoiser import mixing
 
@@ -186,7 +202,7 @@ def pictures(result: Result, strength: float) -> tuple[str, str]:
     from denoiser import plot
 
     folder = path_of(result, strength, "keep", "wav").parent
-    paths = tuple(str(folder / f"{side}.png") for side in ("before", "after"))
+    paths = str(folder / "before.png"), str(folder / "after.png")
     if all(Path(path).exists() for path in paths):
         return paths
     kept = beside(result, "pictures.npz")

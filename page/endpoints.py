@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -14,7 +15,8 @@ from page import downloads, many
 from page.i18n import say
 from page.lanes import Lanes
 from page.loading import ModelRegistry
-from page.run import Settings, Work, finished, run_in_lane
+from page.many import Row
+from page.run import Settings, Work, ZeroGpuRun, finished, run_in_lane
 from page.session import kept_if_finished, new_folder, refusal, refusals
 
 # What means something within a line
@@ -39,7 +41,9 @@ curl -s -o talk_denoised.wav "$URL"
 """
 
 
-def denoising(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) -> Callable:
+def denoising(
+    models: ModelRegistry, lanes: Lanes, zerogpu_run: ZeroGpuRun | None
+) -> Callable[..., Iterator[str | None]]:
     """The handler of /denoise; `zerogpu_run` is `denoise_file` on ZeroGPU."""
 
     def denoise(
@@ -50,8 +54,8 @@ def denoising(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None)
         mono: bool,
         loudness: str,
         request: gr.Request,
-        progress=gr.Progress(),
-    ) -> Iterator:
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[str | None]:
         """Take the noise out of a recording of speech.
 
         Args:
@@ -86,7 +90,9 @@ def denoising(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None)
     return denoise
 
 
-def batching(models: ModelRegistry, lanes: Lanes) -> Callable:
+def batching(
+    models: ModelRegistry, lanes: Lanes
+) -> Callable[..., Iterator[tuple[str | None, str]]]:
     """The handler of /batch."""
 
     def batch(
@@ -97,8 +103,8 @@ def batching(models: ModelRegistry, lanes: Lanes) -> Callable:
         mono: bool,
         loudness: str,
         request: gr.Request,
-        progress=gr.Progress(),
-    ) -> Iterator:
+        progress: gr.Progress = gr.Progress(),
+    ) -> Iterator[tuple[str | None, str]]:
         """Take the noise out of several recordings; a bad file is named, the others go on.
 
         Args:
@@ -115,7 +121,8 @@ def batching(models: ModelRegistry, lanes: Lanes) -> Callable:
         if not recordings:
             raise refusal(say(request, "none"))
         settings = Settings(strength / 100, model, device, mono, loudness)
-        folder, rows = new_folder(), []
+        folder = new_folder()
+        rows: list[Row] = []
         with kept_if_finished(folder):
             with refusals():
                 models.get(model, device)  # what is wrong with all of them is said once
@@ -128,7 +135,7 @@ def batching(models: ModelRegistry, lanes: Lanes) -> Callable:
     return batch
 
 
-def table(rows: list[dict], request: gr.Request | None) -> str:
+def table(rows: list[Row], request: gr.Request | None) -> str:
     """Markdown of what became of each file so far."""
     over = [row for row in rows if row["state"] in ("done", "refused")]
     if not over:
@@ -142,7 +149,7 @@ def table(rows: list[dict], request: gr.Request | None) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cells(row: dict, request: gr.Request | None) -> tuple[str, ...]:
+def _cells(row: Row, request: gr.Request | None) -> tuple[str, ...]:
     if row["state"] == "refused":
         return row["name"], "", "", row["sentence"]
     floors = " → ".join(f"{floor:.0f}" for floor in row["floors"])
@@ -155,7 +162,7 @@ def _plain(text: str) -> str:
     return MARKDOWN.sub(r"\\\g<0>", text)
 
 
-def report(before: str, after: str, dnsmos: bool) -> dict:
+def report(before: str, after: str, dnsmos: bool) -> dict[str, Any]:
     """Compare a recording with what a denoiser made of it.
 
     Args:
@@ -186,7 +193,7 @@ def programs(
         "mono": bool(mono),
         "loudness": loudness,
     }
-    address = str(request.request.base_url).rstrip("/") if request else ""
+    address = str(request.request.base_url).rstrip("/") if request and request.request else ""
     keywords = "".join(f"    {name}={value!r},\n" for name, value in settings.items())
     values = ", ".join(map(json.dumps, settings.values()))
     return (

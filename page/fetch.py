@@ -43,6 +43,7 @@ def fetch(
     end = time.monotonic() + seconds
     for _ in range(MOST_REDIRECTS + 1):
         parts = _parts(url)
+        host = _host(parts)
         connection = _connected(parts, end)
         # A server that sends drop by drop is never late for a socket: this ends it all
         watch = threading.Timer(end - time.monotonic(), _cut, [connection.sock])
@@ -51,7 +52,7 @@ def fetch(
         try:
             answer = _asked(connection, parts)
             if answer.status not in REDIRECTS:
-                _refuse(answer, parts.hostname, most_bytes)
+                _refuse(answer, host, most_bytes)
                 path = Path(folder) / name(answer.getheader("Content-Disposition", ""), parts)
                 return _saved(answer, path, most_bytes, end)
             url = moved(parts, answer.getheader("Location", ""))
@@ -59,22 +60,28 @@ def fetch(
             if isinstance(error, FetchError):
                 raise
             if time.monotonic() >= end:
-                raise FetchError(f"{parts.hostname} took longer than {seconds:.0f} s.") from None
-            raise FetchError(f"{parts.hostname} broke off: {_line(error)}.") from None
+                raise FetchError(f"{host} took longer than {seconds:.0f} s.") from None
+            raise FetchError(f"{host} broke off: {_line(error)}.") from None
         finally:
             watch.cancel()
             connection.close()
     raise FetchError(f"The link is passed on more than {MOST_REDIRECTS} times: give the last one.")
 
 
+def _host(parts: urllib.parse.SplitResult) -> str:
+    """The host of a link that `addresses.parts` has checked: it has one."""
+    assert parts.hostname
+    return parts.hostname
+
+
 def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPConnection:
     """A connection to an address of the host, all of which are public."""
-    host, port = parts.hostname, PORTS[parts.scheme]
+    host, port = _host(parts), PORTS[parts.scheme]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise FetchError(f"There is no host {host}: check the link.") from None
-    addresses = list(dict.fromkeys(address[4][0] for address in found))
+    addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
     for address in addresses:
         if not _is_public(address):
             raise FetchError(f"{host} is not on the public internet: it is not fetched from.")
@@ -91,14 +98,16 @@ def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPC
     raise FetchError(f"{host} cannot be reached: {_line(error)}.")
 
 
-def _opened(address: str, parts: urllib.parse.SplitResult, end: float, others: int):
+def _opened(
+    address: str, parts: urllib.parse.SplitResult, end: float, others: int
+) -> socket.socket:
     """A socket to one address, within its share of the time where others are left to be tried."""
     left = max(0.001, end - time.monotonic())
     share = min(DEAD_SECONDS, left / (others + 1)) if others else left
     until = time.monotonic() + share
     sock = socket.create_connection((address, PORTS[parts.scheme]), timeout=share)
     if parts.scheme == "https":
-        sock = _secured(sock, parts.hostname, max(0.001, until - time.monotonic()))
+        sock = _secured(sock, _host(parts), max(0.001, until - time.monotonic()))
     sock.settimeout(max(0.001, end - time.monotonic()))  # an answer may take longer
     return sock
 
@@ -136,7 +145,9 @@ def _is_public(address: str) -> bool:
     return all(_is_public(str(each)) for each in wrapped if each is not None)
 
 
-def _asked(connection, parts) -> http.client.HTTPResponse:
+def _asked(
+    connection: http.client.HTTPConnection, parts: urllib.parse.SplitResult
+) -> http.client.HTTPResponse:
     target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     connection.request("GET", target, headers=HEADERS)
     return connection.getresponse()
@@ -153,7 +164,7 @@ def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> Non
         raise _too_large(most_bytes)
 
 
-def _saved(answer, path: Path, most_bytes: int, end: float) -> Path:
+def _saved(answer: http.client.HTTPResponse, path: Path, most_bytes: int, end: float) -> Path:
     """The body in a file; it has its name when it is whole."""
     size = 0
     with replacing(path) as temporary, open(temporary, "xb") as file:

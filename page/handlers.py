@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -17,8 +18,9 @@ from page.downloads import FORMS
 from page.i18n import here, say
 from page.lanes import Lanes
 from page.loading import ModelRegistry
+from page.many import Row
 from page.results import Result
-from page.run import Settings, Work, run_in_lane
+from page.run import Settings, Work, ZeroGpuRun, run_in_lane
 from page.session import (
     Latest,
     Stopped,
@@ -33,7 +35,9 @@ LOWEST = -80.0  # dB: nothing below is heard, or said
 latest = Latest()
 
 
-def starting(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) -> Callable:
+def starting(
+    models: ModelRegistry, lanes: Lanes, zerogpu_run: ZeroGpuRun | None
+) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """A recording has come in, by upload, microphone, link or example: all that follows."""
 
     def start(
@@ -44,7 +48,7 @@ def starting(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) 
         mono: bool,
         loudness: str,
         request: gr.Request,
-    ) -> Iterator[tuple]:
+    ) -> Iterator[tuple[Any, ...]]:
         """Yields the status, the player's value, the result, the forms and the recording."""
         wanted, nothing = data._data, (gr.skip(),) * 4
         settings = Settings(strength / 100, model, device, mono, loudness)
@@ -87,7 +91,7 @@ def starting(models: ModelRegistry, lanes: Lanes, zerogpu_run: Callable | None) 
     return start
 
 
-def recording_of(wanted: dict, request: gr.Request) -> str:
+def recording_of(wanted: dict[str, Any], request: gr.Request) -> str:
     """The path of what the browser wants worked on. Raises DenoiserError."""
     kind = wanted["kind"]
     if kind == "file":
@@ -127,7 +131,7 @@ def prepare(
     form: str,
     dnsmos: bool,
     request: gr.Request,
-) -> Iterator[tuple]:
+) -> Iterator[tuple[Any, ...]]:
     """The file to take away, at these settings: yields the button's value, and the numbers."""
     asked = {"number": data._data["number"], "form": form}
     notes: list[str] = []
@@ -158,9 +162,12 @@ def details(result: Result, strength: float, dnsmos: bool, request: gr.Request |
         values = (_number(numbers[side][name], unit, request) for side in ("before", "after"))
         rows.append([say(request, f"table.{name}"), *values])
     scores = results.opinions(result, strength) if dnsmos else {}
-    for name in OPINIONS if scores else ():
-        values = (f"{scores[side][name]:.1f}" for side in ("before", "after"))
-        rows.append([say(request, f"table.{name}"), *(say(request, "of_5", n=n) for n in values)])
+    if scores:
+        for name in OPINIONS:
+            marks = (f"{scores[side][name]:.1f}" for side in ("before", "after"))
+            rows.append(
+                [say(request, f"table.{name}"), *(say(request, "of_5", n=n) for n in marks)]
+            )
     head, *body = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
     lines = "".join(f"<tr>{cells}</tr>" for cells in body)
     short = f" · {say(request, 'dnsmos.short')}" if scores is None else ""
@@ -175,7 +182,7 @@ def _number(value: float, unit: str, request: gr.Request | None) -> str:
     return f"{value:.1f} {unit}".replace("-", "−")
 
 
-def _about(result: Result, numbers: dict, request: gr.Request | None) -> str:
+def _about(result: Result, numbers: dict[str, Any], request: gr.Request | None) -> str:
     channels = numbers["channels"]
     return say(
         request,
@@ -188,7 +195,7 @@ def _about(result: Result, numbers: dict, request: gr.Request | None) -> str:
     )
 
 
-def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable:
+def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable[..., Iterator[dict[str, Any]]]:
     """Many files, one after another; yields the rows."""
 
     def start_many(
@@ -200,10 +207,11 @@ def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable:
         loudness: str,
         form: str,
         request: gr.Request,
-    ) -> Iterator[dict]:
+    ) -> Iterator[dict[str, Any]]:
         run = {"run": data._data["run"]}
         settings = Settings(strength / 100, model, device, mono, loudness)
-        folder, rows = new_folder(), []
+        folder = new_folder()
+        rows: list[Row] = []
         try:
             with latest.begin(request, "many") as check, kept_if_finished(folder):
                 yield run | {"rows": []}
@@ -225,7 +233,7 @@ def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable:
 
 def noisier(
     source: str | None, name: str | None, own: str | None, snr_db: float, request: gr.Request
-) -> dict:
+) -> dict[str, Any]:
     """A noise, an example's or the visitor's own, under a clean recording: the box opens it."""
     try:
         return links.noisier(source, name, own, snr_db, request)

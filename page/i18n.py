@@ -13,6 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.i18n import I18nData
 
 HERE = Path(__file__).parent
 WORDS = json.loads((HERE / "strings.json").read_text(encoding="utf-8"))
@@ -21,7 +22,7 @@ OURS = "denoiser_"  # Gradio has words of its own under some of these names
 MARKDOWN = ("title", "foot")  # filled in when the page is served
 
 
-def i18n(**values) -> gr.I18n:
+def i18n(**values: object) -> gr.I18n:
     """What the browser chooses from; head and foot of the page are filled in with `values`."""
     return gr.I18n(
         **{
@@ -34,7 +35,7 @@ def i18n(**values) -> gr.I18n:
     )
 
 
-def text(key: str):
+def text(key: str) -> I18nData:
     """A key that the browser replaces with its words."""
     return gr.I18n()(OURS + key)
 
@@ -46,7 +47,7 @@ def language_of(request: gr.Request | None) -> str:
     return next((tag for tag in named if tag in WORDS), "en")
 
 
-def say(request: gr.Request | None, key: str, **values) -> str:
+def say(request: gr.Request | None, key: str, **values: object) -> str:
     """The words for what the server writes."""
     return WORDS[language_of(request)][key].format(**values)
 
@@ -68,12 +69,12 @@ def here(sentence: str) -> str:
 
 
 @functools.cache
-def _patterns() -> list[tuple[re.Pattern, dict[str, str]]]:
+def _patterns() -> list[tuple[re.Pattern[str], dict[str, str]]]:
     """Every sentence as a pattern, with a group for what varies: {0} is v0."""
     return [(_pattern(forms["en"]), forms) for forms in SENTENCES]
 
 
-def _pattern(sentence: str) -> re.Pattern:
+def _pattern(sentence: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\d)\}", sentence)
     texts = (f"(?P<v{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts))
     return re.compile("".join(texts), re.DOTALL)

@@ -10,8 +10,13 @@ from __future__ import annotations
 import copy
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from denoiser.models import Model
 
 SHORT_SECONDS = 120.0  # times channels: what the short lane takes
 FIRST_PACE = 0.05  # seconds of work a second of one channel, before anything was measured
@@ -25,7 +30,8 @@ class Place:
     def __init__(self, lanes: Lanes, seconds: float):
         self.lanes, self.seconds = lanes, seconds
         self.line = lanes.short if seconds <= SHORT_SECONDS else lanes.long
-        self.share, self.began = 0.0, None
+        self.share = 0.0
+        self.began: float | None = None
 
     @property
     def ahead(self) -> int:
@@ -54,7 +60,7 @@ class Place:
 class Lanes:
     """The two lines of waiting recordings, and the pace of the work."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.Lock()
         self.short: list[Place] = []
         self.long: list[Place] = []
@@ -62,7 +68,7 @@ class Lanes:
         self.turns = ThreadPoolExecutor(1, "model")
 
     @contextmanager
-    def place(self, seconds: float):
+    def place(self, seconds: float) -> Iterator[Place]:
         """A place at the end of its line, as long as the block lasts.
 
         `seconds` is the length of the recording times its channels.
@@ -87,19 +93,19 @@ class Shared:
     turn would each keep memory of their own for it.
     """
 
-    def __init__(self, model, turns: ThreadPoolExecutor):
+    def __init__(self, model: Model, turns: ThreadPoolExecutor):
         self.model, self.turns = model, turns
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
         return copy.deepcopy(self.model, memo)  # moved to another device: nobody else waits for it
 
-    def run(self, *arguments):
+    def run(self, *arguments: Any) -> Any:
         return self.turns.submit(self._run, *arguments).result()
 
-    def _run(self, *arguments):
+    def _run(self, *arguments: Any) -> Any:
         import torch
 
         with torch.inference_mode():  # a matter of each thread

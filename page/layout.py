@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ListFiles
 
 from page import downloads, endpoints, handlers, links, loading, server
 from page.i18n import text
 from page.lanes import Lanes
+from page.run import ZeroGpuRun
 from page.server import PRIVATE
 from page.session import KEPT_MINUTES, own_name
 
@@ -34,7 +38,9 @@ class SettingsPanel(NamedTuple):
     loudness: gr.Radio
 
 
-def build(models: loading.ModelRegistry, notice: str | None = None, spaces=None) -> gr.Blocks:
+def build(
+    models: loading.ModelRegistry, notice: str | None = None, spaces: ModuleType | None = None
+) -> gr.Blocks:
     """The page around loaded models, which all visitors share and nobody changes."""
     first, lanes = models.get(), Lanes()
     zerogpu_run = server.on_zerogpu(first.model, spaces) if spaces else None
@@ -70,7 +76,12 @@ def part(name: str, *scripts: str) -> gr.HTML:
     )
 
 
-def _one(page: gr.Blocks, models: loading.ModelRegistry, devices: list[str], start) -> None:
+def _one(
+    page: gr.Blocks,
+    models: loading.ModelRegistry,
+    devices: list[str],
+    start: Callable[..., Any],
+) -> None:
     """One recording: from the box to the result, and what happens when."""
     gr.set_static_paths([links.SAMPLES])  # copies in the cache would be deleted in time
     box, status = part("box"), part("status")
@@ -117,7 +128,9 @@ def _loudness() -> gr.Radio:
     return gr.Radio(choices, value="keep", label=text("loudness"), elem_id="loudness")
 
 
-def _machine(models: loading.ModelRegistry, devices: list[str]) -> tuple:
+def _machine(
+    models: loading.ModelRegistry, devices: list[str]
+) -> tuple[gr.Dropdown, gr.Dropdown, gr.Checkbox]:
     """Model, device and mono: what only another run changes."""
     with gr.Row():
         model = gr.Dropdown(
@@ -148,7 +161,7 @@ def _noise(box: gr.HTML, recording: gr.State) -> None:
             )
         with gr.Row():
             add = gr.Button(text("add"), min_width=100)
-            own = AnyFile(text("your_noise"), min_width=100)
+            own = AnyFile(text("your_noise"), min_width=100)  # type: ignore[arg-type]  # as others
     for event, source in ((add.click, [noise, nothing]), (own.upload, [nothing, own])):
         event(handlers.noisier, [recording, *source, snr_db], box, **QUIET)
 
@@ -172,7 +185,7 @@ def _programs(page: gr.Blocks, settings: SettingsPanel) -> None:
     )
 
 
-def _several(models: loading.ModelRegistry, devices: list[str], start) -> None:
+def _several(models: loading.ModelRegistry, devices: list[str], start: Callable[..., Any]) -> None:
     """Many files: a row for each."""
     many = part("many")
     with gr.Accordion(text("options"), open=False):
@@ -187,7 +200,7 @@ def _several(models: loading.ModelRegistry, devices: list[str], start) -> None:
 
 
 def _endpoints(
-    models: loading.ModelRegistry, devices: list[str], lanes: Lanes, zerogpu_run
+    models: loading.ModelRegistry, devices: list[str], lanes: Lanes, zerogpu_run: ZeroGpuRun | None
 ) -> None:
     """/denoise, /batch and /report, for programs: their parts are not shown."""
     with gr.Column(visible=False):
@@ -214,11 +227,11 @@ def _endpoints(
 # ---- components that take a file of any kind, under the name that it has with its visitor
 
 
-class _Component(type(gr.Audio)):
+class _Component(ComponentMeta):
     """Gradio's own would write a .pyi file beside this one whenever it is imported."""
 
-    def __new__(cls, name, bases, attributes):
-        return super(type(gr.Audio), cls).__new__(cls, name, bases, attributes)
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> _Component:
+        return super(ComponentMeta, cls).__new__(cls, name, bases, attributes)
 
 
 class Recording(gr.Audio, metaclass=_Component):
@@ -227,10 +240,7 @@ class Recording(gr.Audio, metaclass=_Component):
     is_template = True  # for the browser a gr.Audio
 
     def preprocess(self, payload: FileData | None) -> str | None:
-        return payload and own_name(payload)
-
-    def postprocess(self, value: str | None) -> FileData | None:
-        return FileData(path=value, orig_name=Path(value).name) if value else None
+        return own_name(payload) if payload else None
 
 
 class AnyFile(gr.UploadButton, metaclass=_Component):
@@ -238,8 +248,8 @@ class AnyFile(gr.UploadButton, metaclass=_Component):
 
     is_template = True
 
-    def preprocess(self, payload: FileData | None) -> str | None:
-        return payload and own_name(payload)
+    def preprocess(self, payload: ListFiles | FileData | None) -> str | None:
+        return own_name(payload) if isinstance(payload, FileData) else None
 
 
 class AnyFiles(gr.File, metaclass=_Component):
@@ -247,5 +257,5 @@ class AnyFiles(gr.File, metaclass=_Component):
 
     is_template = True
 
-    def preprocess(self, payload: ListFiles | None) -> list[str] | None:
-        return payload and [own_name(file) for file in payload]
+    def preprocess(self, payload: ListFiles | FileData | None) -> list[str] | None:
+        return [own_name(file) for file in payload] if isinstance(payload, ListFiles) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -24,7 +24,7 @@ def example(name: str) -> Path:
     return SAMPLES / "noisy" / f"{name}.flac"
 
 
-def fetched(url: str, request: gr.Request) -> str | None:
+def fetched(url: str, request: gr.Request) -> str:
     """The file behind a public address, which a link can name again."""
     from page.fetch import fetch
 
@@ -42,7 +42,7 @@ def _address_of(path: Path) -> Path:
     return path.with_name(".address")
 
 
-def link(recording: str, entry: Entry, settings: Settings) -> dict | None:
+def link(recording: str, entry: Entry, settings: Settings) -> dict[str, str] | None:
     """The query of a link that computes this result again; None for an upload: there is none.
 
     It names the model and the state of its weights. Strength is added by the player, which knows
@@ -65,7 +65,7 @@ class Asked(NamedTuple):
     """What a link asks for."""
 
     settings: Settings
-    source: dict  # {"example": name}, {"url": address}, or nothing
+    source: dict[str, str]  # {"example": name}, {"url": address}, or nothing
     weights: str | None
 
 
@@ -73,7 +73,7 @@ def asked(request: gr.Request, models: ModelRegistry, notify: Callable[[str], No
     """The query of a link; `notify` hears what of it does not exist, which is left as usual."""
     query = dict(request.query_params)
 
-    def known(name: str, usual, valid: Callable):
+    def known(name: str, usual: str, valid: Callable[[str], bool]) -> str:
         value = query.get(name, usual)
         try:
             fits = name not in query or valid(value)
@@ -84,7 +84,7 @@ def asked(request: gr.Request, models: ModelRegistry, notify: Callable[[str], No
         return value if fits else usual
 
     settings = Settings(
-        strength=float(known("strength", 100, lambda text: 0 <= float(text) <= 100)) / 100,
+        strength=float(known("strength", "100", lambda text: 0 <= float(text) <= 100)) / 100,
         model=known("model", models.first, models.may_be),
         device="auto",
         mono=known("mono", "0", ("0", "1").__contains__) == "1",
@@ -110,7 +110,7 @@ def other_weights(wanted: Asked, models: ModelRegistry, request: gr.Request) -> 
     )  # fmt: skip
 
 
-def recording_of(source: dict, request: gr.Request) -> str:
+def recording_of(source: dict[str, str], request: gr.Request) -> str:
     """The file that a link names."""
     if "url" in source:
         return fetched(source["url"], request)
@@ -120,13 +120,14 @@ def recording_of(source: dict, request: gr.Request) -> str:
     return str(path)
 
 
-def opening(models: ModelRegistry) -> Callable:
+def opening(models: ModelRegistry) -> Callable[[gr.Request], list[Any]]:
     """What the address of the page asks for: the box's value, and the settings."""
 
-    def opened(request: gr.Request) -> list:
+    def opened(request: gr.Request) -> list[Any]:
         warnings: list[str] = []
         wanted = asked(request, models, warnings.append)
-        settings, box = wanted.settings, {"at": now()}
+        settings = wanted.settings
+        box: dict[str, Any] = {"at": now()}
         if wanted.source:
             kind, value = next(iter(wanted.source.items()))
             key = "url" if kind == "url" else "name"
@@ -148,7 +149,7 @@ def now() -> float:
 
 def noisier(
     speech: str | None, name: str | None, own: str | None, snr_db: float, request: gr.Request
-) -> dict:
+) -> dict[str, Any]:
     """A noise, an example's or the visitor's own, under a clean recording: what the box opens.
 
     Raises DenoiserError.
@@ -165,7 +166,7 @@ def noisier(
     with kept_if_finished(folder):
         if not own:
             own = str(folder / f"{name}_noise.wav")
-            mixing.remix(example(name), SAMPLES / "clean" / f"{name}.flac", own, removed=True)
+            mixing.remix(example(str(name)), SAMPLES / "clean" / f"{name}.flac", own, removed=True)
         mixing.add_noise(clean, own, mixture, snr_db=snr_db)
         mixture.with_name(".clean").write_text(str(clean), encoding="utf-8")
     return {"open": {"kind": "file", "path": str(mixture), "name": mixture.name}, "at": now()}

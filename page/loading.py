@@ -6,7 +6,10 @@ import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from denoiser.models import Network
 
 DIGITS = 8  # of a commit or digest
 LOADED = 4  # at most, besides the first; then the one that was longest unused goes
@@ -15,7 +18,7 @@ LOADED = 4  # at most, besides the first; then the one that was longest unused g
 class Entry(NamedTuple):
     """A loaded model."""
 
-    model: object  # in eval mode
+    model: Network  # in eval mode
     name: str
     weights: str = ""  # commit on the Hub, or first digits of the SHA-256: one state of the name
     card: str = ""  # Markdown

@@ -9,13 +9,17 @@ import unicodedata
 import zipfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 from denoiser.errors import DenoiserError
 from denoiser.files import fitting
 from page import downloads, results
+from page.downloads import Taken
 from page.lanes import Lanes
 from page.loading import ModelRegistry
-from page.run import Settings, Work, run_in_lane
+from page.run import Settings, Status, Work, run_in_lane
+
+Row = dict[str, Any]  # of one recording: see `run_many`
 
 
 def run_many(
@@ -26,14 +30,14 @@ def run_many(
     settings: Settings,
     form: str = "wav",
     said: Callable[[str], str] = str,
-) -> Iterator[list[dict]]:
+) -> Iterator[list[Row]]:
     """Yields the rows whenever one has changed; a bad file has its sentence, the others go on.
 
     A row has a name and a state (see `run_in_lane`), at the end done or refused: done with the
     path, the name of the `output`, seconds and noise floors, refused with a sentence. `said` puts
     a sentence into the visitor's language.
     """
-    rows = [{"name": Path(each).name, "state": "batch.waiting"} for each in recordings]
+    rows: list[Row] = [{"name": Path(each).name, "state": "batch.waiting"} for each in recordings]
     for row, recording in zip(rows, recordings, strict=True):
         part = Path(tempfile.mkdtemp(dir=folder))
         notes: list[str] = []
@@ -54,8 +58,14 @@ def run_many(
 
 
 def _one(
-    models, lanes, recording: str, part: Path, settings: Settings, form: str, notes: list[str]
-) -> Generator[dict, None, tuple]:
+    models: ModelRegistry,
+    lanes: Lanes,
+    recording: str,
+    part: Path,
+    settings: Settings,
+    form: str,
+    notes: list[str],
+) -> Generator[Status, None, tuple[Taken, dict[str, Any]]]:
     """One recording: yields what it is at, returns the file and what was measured."""
     from denoiser import audio, video
 
@@ -73,7 +83,7 @@ def _one(
     return making.result, told | {"quieter": round(floors[0] - floors[1])}
 
 
-def _kept(path: str, folder: Path, rows: list[dict]) -> dict:
+def _kept(path: str, folder: Path, rows: list[Row]) -> Row:
     """The file under a name that no other row has."""
     output = unused(Path(path).name, [row["output"] for row in rows if "output" in row])
     target = folder / output
@@ -81,7 +91,7 @@ def _kept(path: str, folder: Path, rows: list[dict]) -> dict:
     return {"path": str(target), "output": output}
 
 
-def archive(folder: Path, rows: list[dict]) -> str | None:
+def archive(folder: Path, rows: list[Row]) -> str | None:
     """All that was done, as one file; None if nothing was."""
     done = [row for row in rows if row["state"] == "done"]
     if not done:

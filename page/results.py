@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from page.i18n import here
 from page.session import warn
+
+if TYPE_CHECKING:
+    from denoiser.levels import Survey
+    from denoiser.mixing import Listener
 
 LOUDER_DB = 6.0  # at most, of one side of the player to match the other
 
@@ -27,7 +31,7 @@ class Result(NamedTuple):
     seconds: float
     model: str  # its name
     weights: str  # which state of it
-    link: dict | None = None  # what a link needs to compute it again
+    link: dict[str, str] | None = None  # what a link needs to compute it again
     took: float = 0.0  # seconds
     titles: tuple[str, str] = ("Before", "After")  # of the pictures
 
@@ -35,7 +39,7 @@ class Result(NamedTuple):
 class Making:
     """What one pass over a result makes: the file, and the rest if it is shown."""
 
-    def __init__(self, result: Result, strength: float, loudness: str, survey, shown: bool):
+    def __init__(self, result: Result, strength: float, loudness: str, survey: Survey, shown: bool):
         from denoiser import audio, mixing, plot, preview, report
         from denoiser.audio.layouts import Downmix
         from page import downloads
@@ -44,7 +48,7 @@ class Making:
         self.result, self.shown = result, shown
         self.levels = {1.0: report.Levels(recording, 1.0)}
         self.levels.setdefault(strength, report.Levels(recording, strength))
-        self.listeners = list(self.levels.values())
+        self.listeners: list[Listener] = list(self.levels.values())
         if loudness == "keep":
             path = downloads.path_of(result, strength, loudness, "wav")
             self.listeners.append(mixing.File(recording, path, strength=strength, notify=warn))
@@ -63,10 +67,10 @@ class Making:
         if not self.shown:
             return
         beside(self.result, "outline.json").write_text(json.dumps(self.outline.columns()))
-        levels = self.spectrograms.levels()
-        beside(self.result, "picture.bin").write_bytes(levels.tobytes())
+        image = self.spectrograms.levels()
+        beside(self.result, "picture.bin").write_bytes(image.tobytes())
         pictures = dict(zip(("before", "after"), self.spectrograms.pictures, strict=False))
-        about = {"rows": levels.shape[1], "columns": levels.shape[2]}
+        about = {"rows": image.shape[1], "columns": image.shape[2]}
         about |= {side: pictures["before"]._asdict()[side] for side in ("left", "right")}
         about |= {"ticks": self.spectrograms.ticks()}
         beside(self.result, "picture.json").write_text(json.dumps(about))
@@ -82,7 +86,7 @@ def beside(result: Result, name: str) -> Path:
     return Path(result.enhanced).with_name(name)
 
 
-def player(result: Result, strength: float) -> dict:
+def player(result: Result, strength: float) -> dict[str, Any]:
     """What page/parts/player.js plays and draws; both sides equally loud, as far as LOUDER_DB."""
     from denoiser import preview
 
@@ -102,7 +106,7 @@ def player(result: Result, strength: float) -> dict:
     }
 
 
-def facts(result: Result, strength: float) -> dict:
+def facts(result: Result, strength: float) -> dict[str, Any]:
     """What the line for people says."""
     numbers = measured(result, strength)
     floors = {side: numbers[side]["noise_floor_db"] for side in ("before", "after")}
@@ -111,7 +115,7 @@ def facts(result: Result, strength: float) -> dict:
     return told | {"remark": remark} | {"floors": floors, "took": result.took}
 
 
-def measured(result: Result, strength: float) -> dict:
+def measured(result: Result, strength: float) -> dict[str, Any]:
     """The report at a strength; one that was already made is read again."""
     from denoiser import report
 
@@ -122,7 +126,7 @@ def measured(result: Result, strength: float) -> dict:
     return json.loads(path.read_text())
 
 
-def opinions(result: Result, strength: float) -> dict | None:
+def opinions(result: Result, strength: float) -> dict[str, dict[str, float]] | None:
     """side -> DNSMOS at a strength; None for what is too short."""
     from denoiser import metrics, report
 

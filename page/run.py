@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from denoiser.files import fitting
 from page import results
@@ -17,9 +17,19 @@ from page.loading import ModelRegistry
 from page.results import Result
 from page.session import warn
 
+if TYPE_CHECKING:
+    from denoiser.mixing import Listener, Source
+    from denoiser.models import Model
+
 LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
 UNKNOWN_SECONDS = 600.0  # what a file that does not say its length is taken for
 LOOK_SECONDS = 0.25  # between looks at the line
+
+
+Status = dict[str, Any]  # what there is to show of a run: see `run_in_lane`
+ZeroGpuRun = Callable[[str, str], Iterator[float]]  # source, target: `denoise_file` on ZeroGPU
+Yielded = TypeVar("Yielded")
+Returned = TypeVar("Returned")
 
 
 class Settings(NamedTuple):
@@ -32,18 +42,20 @@ class Settings(NamedTuple):
     loudness: str  # one of downloads.LOUDNESS
 
 
-class Work:
+class Work(Generic[Yielded, Returned]):
     """What a generator yields, and what it returns at the end as `result`."""
 
-    def __init__(self, generator: Generator):
-        self.generator, self.result = generator, None
+    result: Returned
 
-    def __iter__(self) -> Iterator:
+    def __init__(self, generator: Generator[Yielded, None, Returned]):
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[Yielded]:
         with contextlib.closing(self.generator):
             self.result = yield from self.generator
 
 
-def finished(generator: Generator):
+def finished(generator: Generator[Any, None, Returned]) -> Returned:
     """What a generator returns."""
     work = Work(generator)
     for _ in work:
@@ -52,8 +64,13 @@ def finished(generator: Generator):
 
 
 def run_in_lane(
-    models: ModelRegistry, lanes: Lanes, original: str, folder: Path, settings: Settings, **options
-) -> Generator[dict, None, Result]:
+    models: ModelRegistry,
+    lanes: Lanes,
+    original: str,
+    folder: Path,
+    settings: Settings,
+    **options: Any,
+) -> Generator[Status, None, Result]:
     """`run` when its turn has come: yields what there is to show meanwhile, returns the result.
 
     The states are waiting (with place in line and seconds to wait), reading and working (with the
@@ -84,9 +101,9 @@ def run(
     settings: Settings,
     *,
     turns: ThreadPoolExecutor | None = None,
-    link: dict | None = None,
+    link: dict[str, str] | None = None,
     shown: bool = False,
-    zerogpu_run: Callable | None = None,
+    zerogpu_run: ZeroGpuRun | None = None,
 ) -> Generator[float, None, Result]:
     """Yields the shares done and returns the result, whose files are in `folder`.
 
@@ -113,12 +130,15 @@ def run(
         weights=entry.weights,
         link=link,
     )
+    source: Source
+    enhanced: Source
+    listeners: list[Listener]
     if zerogpu_run and about.seconds > LONG_SECONDS and entry == models.get():
         yield from zerogpu_run(recording, result.enhanced)
         source, enhanced, listeners = recording, result.enhanced, []
     else:
         source, waves = itertools.tee(audio.blocks(recording))
-        model = Shared(entry.model, turns) if turns else entry.model
+        model = cast("Model", Shared(entry.model, turns)) if turns else entry.model
         enhanced = denoise_blocks(
             model, waves, about.sample_rate, strength=1.0, before=survey, notify=warn
         )

@@ -7,15 +7,21 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 from starlette.responses import FileResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from page import i18n, session
+from page.run import ZeroGpuRun
+
+if TYPE_CHECKING:
+    from denoiser.models import Model, Network
 
 HERE = Path(__file__).parent
 QUEUE_THREADS = 64  # visitors whose generators may step at one time
@@ -34,19 +40,20 @@ MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 class LinkPreviews:
     """What other sites show of a link to this page, in place of Gradio's own title and picture."""
 
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp):
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/preview.png":
             await FileResponse(HERE / "preview.png")(scope, receive, send)
             return
         if scope["type"] != "http" or scope["path"] != "/":
             await self.app(scope, receive, send)
             return
-        start, body = {}, b""
+        start: dict[str, Any] = {}
+        body = b""
 
-        async def hold(message):
+        async def hold(message: Message) -> None:
             nonlocal body
             if message["type"] == "http.response.start":
                 start.update(message)
@@ -62,11 +69,11 @@ class LinkPreviews:
         await self.app(scope, receive, hold)
 
 
-def _origin(scope) -> str:
+def _origin(scope: Scope) -> str:
     """The address under which a visitor sees this server, behind a proxy too."""
-    headers = {key.decode().lower(): value.decode("latin-1") for key, value in scope["headers"]}
-    scheme = headers.get("x-forwarded-proto", scope.get("scheme", "http")).split(",")[0]
-    return f"{scheme}://{headers.get('x-forwarded-host') or headers.get('host', '')}"
+    headers = {k.decode().lower(): v.decode("latin-1") for k, v in scope["headers"]}
+    scheme: str = headers.get("x-forwarded-proto") or scope.get("scheme", "http")
+    return f"{scheme.split(',')[0]}://{headers.get('x-forwarded-host') or headers.get('host', '')}"
 
 
 def _with_preview(page: str, origin: str) -> str:
@@ -85,15 +92,14 @@ def _with_preview(page: str, origin: str) -> str:
     return page.replace("<head>", "<head>" + "".join(lines), 1)
 
 
-def serve(page: gr.Blocks, **where) -> None:
+def serve(page: gr.Blocks, **where: Any) -> None:
     """Start the server; `where` goes to Gradio's launch. Old files are swept away meanwhile."""
     theme = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=MONOSPACE)
-    theme = theme.set(**CONTRAST)
     threading.Thread(target=session.sweep, args=[session.cache()], daemon=True).start()
     page.launch(
         run_history=False,
         ssr_mode=False,
-        theme=theme,
+        theme=theme.set(**CONTRAST),
         css=(HERE / "page.css").read_text(),
         head=_head(),
         favicon_path=str(HERE / "icon.svg"),
@@ -111,7 +117,7 @@ def _head() -> str:
     return f"<script>\n{common}</script>\n" + (HERE / "head.html").read_text("utf-8")
 
 
-def warm_up(model) -> None:
+def warm_up(model: Model) -> None:
     """What the first visitor would wait for: libraries, the model's first call, the decoder."""
     import numpy as np
 
@@ -128,7 +134,7 @@ def warm_up(model) -> None:
         figure.savefig(os.devnull, format="png")
 
 
-def on_zerogpu(model, spaces) -> Callable:
+def on_zerogpu(model: Network, spaces: ModuleType) -> ZeroGpuRun:
     """denoise_file in ZeroGPU's process, on a copy of the model; its duration is reserved first."""
     import copy
 

@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def new_folder() -> Path:
 
 
 @contextlib.contextmanager
-def kept_if_finished(folder: Path):
+def kept_if_finished(folder: Path) -> Iterator[None]:
     """A folder that is deleted at once if the work in it fails or is stopped."""
     try:
         yield
@@ -100,11 +101,12 @@ class Stopped(Exception):
 class Latest:
     """Of several pieces of work of one kind and visitor only the last is wanted, until a Stop."""
 
-    def __init__(self):
-        self.lock, self.wanted = threading.Lock(), {}
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.wanted: dict[tuple[str | None, str], object] = {}
 
     @contextlib.contextmanager
-    def begin(self, request: gr.Request | None, kind: str):
+    def begin(self, request: gr.Request | None, kind: str) -> Iterator[Callable[[], None]]:
         """Yields a function that raises Stopped once something else is wanted."""
         key, token = (request.session_hash if request else None, kind), object()
         with self.lock:
@@ -138,7 +140,7 @@ def received(path: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def refusals():
+def refusals() -> Iterator[None]:
     """What is wrong with a visitor's file, link or model becomes a sentence on the page."""
     try:
         yield

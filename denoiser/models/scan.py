@@ -34,7 +34,7 @@ def scan(
         if KERNELS and candidate.is_cuda:
             from denoiser.models import scan_cuda  # slow to import, and used for training only
 
-            scan_whole: Callable = scan_cuda.scan
+            scan_whole: Callable[..., tuple[Tensor, Tensor]] = scan_cuda.scan
         else:
             scan_whole = Scan.apply
         h, carried = scan_whole(candidate, gate, initial, max_decay, sum(frames[:kept]))

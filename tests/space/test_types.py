@@ -1,4 +1,4 @@
-"""What mypy says of programs that use the package, by the settings of this project."""
+"""What mypy says of programs that use the package and the page, by the settings of this project."""
 
 import os
 import re
@@ -13,6 +13,8 @@ OPENING = """\
 import numpy as np
 
 import denoiser
+from denoiser import mixing, report
+from page import loading, server
 
 model = denoiser.load()
 wave, sample_rate = denoiser.read("talk.mp3")
@@ -30,6 +32,10 @@ WRONG = """\
 denoiser.denoise("a.wav", model)
 denoiser.load(3)
 denoiser.write("a.wav", 48000, wave)
+mixing.remix(3, "b.wav", "c.wav")
+report.report(3, "b.wav")
+loading.Entry("band", "its name")
+server.warm_up("band")
 """
 
 
@@ -58,5 +64,5 @@ def test_a_program_as_the_documentation_has_it_is_right(refused):
     assert refused["right.py"] == set()
 
 
-def test_each_of_three_mistakes_is_found(refused):
-    assert refused["wrong.py"] == {1, 2, 3}
+def test_each_of_seven_mistakes_is_found(refused):
+    assert refused["wrong.py"] == {1, 2, 3, 4, 5, 6, 7}
