@@ -63,8 +63,8 @@ def load(path: StrPath) -> Exported:
     about = session.get_modelmeta().custom_metadata_map
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{Path(path).name} was not made by `denoiser export`.")
-    numbers = (int(about[name]) for name in ("sample_rate", "hop_length", "delay"))
-    return Exported(session, *numbers, about)
+    rate, hop, delay = (int(about[name]) for name in ("sample_rate", "hop_length", "delay"))
+    return Exported(session, rate, hop, delay, about)
 
 
 class Hops:
@@ -74,8 +74,10 @@ class Hops:
         self.model, hop = model, model.hop_length
         self.window = np.sqrt(np.hanning(2 * hop + 1)[:-1]).astype(np.float32)
         self.held = np.zeros((channels, 0), np.float32)  # what came in and is not enhanced yet
-        self.past = np.zeros((channels, hop), np.float32)  # the hop before
-        self.tail = np.zeros((channels, hop), np.float32)  # second half of the last frame
+        self.past: np.ndarray = np.zeros((channels, hop), np.float32)  # the hop before
+        self.tail: np.ndarray = np.zeros(
+            (channels, hop), np.float32
+        )  # 2nd half of the frame before
         self.states = [model.states for _ in range(channels)]
         self.skip, self.due = model.delay, 0  # samples of the output that belong to nothing; owed
 
@@ -99,9 +101,9 @@ class Hops:
         silent = np.square(frames).mean(axis=1) < SILENT_POWER
         spectra = np.fft.rfft(frames * self.window)  # complex64 (C, hop + 1)
         enhanced = np.stack([self._enhanced(c, spectra[c], silent[c]) for c in range(len(wave))])
-        frames = np.fft.irfft(enhanced) * self.window
-        out = frames[:, :hop] + self.tail
-        self.past, self.tail = wave, frames[:, hop:]
+        halves = np.fft.irfft(enhanced) * self.window
+        out = halves[:, :hop] + self.tail
+        self.past, self.tail = wave, halves[:, hop:]
         out, self.skip = out[:, self.skip : self.skip + self.due], max(0, self.skip - hop)
         self.due -= out.shape[1]
         return out
