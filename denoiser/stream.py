@@ -207,9 +207,9 @@ class Stream:
         """(C, n) float32, any n -> (C, m): what is ready. Raises ValueError for other arrays."""
         audio.check_shape(wave, self.channels)
         if wave.dtype != np.float32:
-            raise ValueError(f"push() takes float32 samples, got {wave.dtype}.")
+            raise ValueError(f"A stream takes float32 samples, got {wave.dtype}.")
         if not np.isfinite(wave).all():
-            raise ValueError("push() takes finite samples, got NaN or infinity.")
+            raise ValueError("A stream takes finite samples, got NaN or infinity.")
         return self._pipeline.push(wave)
 
     def flush(self) -> np.ndarray:
@@ -234,16 +234,20 @@ class Stream:
         return audio.Resampler(*there, channels, "HQ"), audio.Resampler(*back, channels, "HQ")
 
     def _latency(self) -> int:
-        """Samples that must follow a sample before it comes out: hops, and what resampling holds.
+        """Samples that must follow a sample before it comes out: hops, and what filters hold.
 
-        Resamplers give out blocks: what counts is the most that they ever hold.
+        Resamplers give out blocks: what counts is the most that is ever held.
         """
         (there, back), model = self._resamplers(1), self._model
-        piece, held, most = np.zeros((1, self.sample_rate // 200), np.float32), 0, 0
-        for _ in range(200):
-            held += piece.shape[1] - back.push(there.push(piece)).shape[1]
-            most = max(most, held)
-        return most + math.ceil((model.hop + model.delay) * self.sample_rate / model.sample_rate)
+        leveller = Running(self.sample_rate, 1)
+        piece = np.zeros((1, max(1, self.sample_rate // 1000)), np.float32)
+        waiting, late, held, most = _Queue(1), model.delay, 0, 0
+        for _ in range(1000):
+            waiting.put(there.push(leveller.push(piece)[0]))
+            hops = waiting.take(len(waiting) // model.hop * model.hop)
+            held += piece.shape[1] - back.push(hops[:, late:]).shape[1]
+            most, late = max(most, held), max(0, late - hops.shape[1])
+        return most + piece.shape[1]
 
 
 class _Causal(NamedTuple):

@@ -1,4 +1,4 @@
-"""The command line: `denoiser denoise | plot | publish`. It only translates.
+"""The command line: `denoiser denoise | stream | plot | export | publish`. It only translates.
 
 A user error is one sentence on stderr and exit code 1 (2 for a wrong option, by argparse); results
 are named on stdout. What is heavy is imported inside the functions, so that `--help` is quick.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from denoiser import __version__, console
+from denoiser.cli import live
 
 if TYPE_CHECKING:
     from denoiser.models import Model
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     denoise.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     denoise.add_argument("--force", action="store_true", help="overwrite results that exist")
 
+    live.add_stream(commands, _strength)
     plot = commands.add_parser("plot", help="picture a clean, a noisy and a denoised recording")
     plot.set_defaults(run=_plot)
     for name in ("clean", "noisy", "denoised"):
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder for waveforms.png and spectrograms.png",
     )
+    live.add_export(commands)
     _add_publish(commands)
     return parser
 

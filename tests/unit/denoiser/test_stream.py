@@ -9,6 +9,7 @@ import torch
 import denoiser
 from denoiser import audio, metrics
 from denoiser.chunks import Chunks
+from denoiser.errors import CheckpointError
 from denoiser.models.band import BandUNet, BandUNetConfig
 from denoiser.stream import Stream
 
@@ -69,6 +70,21 @@ def test_strength_0_gives_the_input_bit_for_bit(small):
     assert np.array_equal(streamed(Stream(small, strength=0.0), wave), wave)
 
 
+def test_strength_may_change_while_sound_runs(small):
+    """From one push to the next: the enhanced wave, then the input itself."""
+    wave = np.random.default_rng(3).normal(0, 0.1, (1, 10 * 768)).astype(np.float32)
+    stream = Stream(small)
+    enhanced = stream.push(wave)
+    stream.strength = 0.0
+    rest = np.concatenate([stream.push(wave), stream.flush()], axis=1)
+    assert not np.allclose(enhanced, wave[:, : enhanced.shape[1]], atol=1e-3)
+    whole = np.concatenate((wave, wave), axis=1)
+    assert np.array_equal(rest, whole[:, enhanced.shape[1] :])
+    with pytest.raises(ValueError, match="strength goes from 0"):
+        stream.strength = 1.5
+    assert stream.strength == 0.0
+
+
 def test_hops_equal_the_whole(small):
     """Without levelling: chunks of one hop and the network on all of it."""
     wave = 0.1 * torch.randn(1, 20 * 768)
@@ -78,16 +94,43 @@ def test_hops_equal_the_whole(small):
         assert np.abs(np.concatenate(pieces, 1) - small(wave).numpy()).max() < 1e-5
 
 
-@pytest.mark.parametrize(("rate", "seconds"), [(48000, 0.04), (16000, 0.2)])
+@pytest.mark.parametrize(("rate", "seconds"), [(48000, 0.034), (44100, 0.09), (16000, 0.12)])
 def test_no_more_is_held_back_than_the_latency_says(small, rate, seconds):
-    """Two hops, and at other rates what the resampler's long filters hold."""
-    stream = Stream(small, rate)
-    wave = np.zeros((1, rate), np.float32)
-    given = stream.push(wave).shape[1]
-    assert rate - given <= stream.latency_samples
+    """Two hops, and at other rates what the resampler's filters hold."""
+    stream, held = Stream(small, rate), 0
+    for _ in range(rate // 100):
+        piece = np.zeros((1, 37), np.float32)
+        held += 37 - stream.push(piece).shape[1]
+        assert held <= stream.latency_samples
     assert stream.latency_samples < seconds * rate
 
 
-def test_a_model_that_hears_ahead_is_refused():
-    with pytest.raises(ValueError, match="needs a causal model"):
-        Stream("band")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"model": "band"}, "needs a causal model"),
+        ({"model": "no/such folder"}, "No checkpoint at no/such folder"),
+        ({"sample_rate": 3999}, "4000 to 768000 Hz, got 3999"),
+        ({"channels": 0}, "1 to 8 channels, got 0"),
+        ({"strength": 1.1}, "strength goes from 0"),
+    ],
+)
+def test_what_it_cannot_do_is_refused_at_once(arguments, sentence):
+    with pytest.raises((ValueError, CheckpointError), match=sentence):
+        Stream(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("wave", "sentence"),
+    [
+        (np.zeros((48, 1), np.float32), "is it transposed"),
+        (np.zeros((1, 48)), "float32 samples, got float64"),
+        (np.full((1, 48), np.nan, np.float32), "finite samples, got NaN"),
+    ],
+)
+def test_what_is_no_sound_is_refused_and_the_stream_goes_on(small, wave, sentence):
+    stream = Stream(small)
+    with pytest.raises(ValueError, match=sentence):
+        stream.push(wave)
+    rest = [stream.push(np.zeros((1, 2000), np.float32)), stream.flush()]
+    assert sum(piece.shape[1] for piece in rest) == 2000

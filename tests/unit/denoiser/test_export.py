@@ -1,0 +1,103 @@
+"""A causal model as an ONNX file: it does what the model does, without PyTorch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from denoiser import audio, export, hops
+from denoiser.errors import CheckpointError
+from denoiser.stream import Stream
+
+ROOT = Path(__file__).parents[3]
+LIVE = ROOT / "checkpoints" / "band-live"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export.export(LIVE, tmp_path_factory.mktemp("export") / "live.onnx")
+
+
+def test_a_stream_of_the_file_is_the_stream_of_the_model(exported):
+    noisy = audio.read(ROOT / "samples" / "noisy" / "air_conditioner.flac")[0][:, :96000]
+    outputs = []
+    for model in (LIVE, exported):
+        stream = Stream(model)
+        outputs.append(np.concatenate([stream.push(noisy), stream.flush()], axis=1))
+    assert np.abs(outputs[0]).max() > 0.1
+    assert np.abs(outputs[1] - outputs[0]).max() < 1e-5
+
+
+def test_silence_leaves_its_states_as_they_are(exported):
+    """So that a word after a long pause is enhanced as one before it."""
+    model = hops.load(exported)
+    running = hops.Hops(model, 1)
+    noise = np.random.default_rng(0).normal(0, 0.05, (1, 10 * 768)).astype(np.float32)
+    list(running.push(noise))
+    list(running.push(np.zeros((1, 768), np.float32)))  # its frame still holds noise
+    before = running.states[0]
+    list(running.push(np.zeros((1, 50 * 768), np.float32)))
+    for name in list(before)[1:]:  # the first is of the filter after the network
+        assert np.array_equal(before[name], running.states[0][name])
+
+
+def test_the_file_says_what_it_is_and_nothing_of_the_machine_it_was_made_on(exported):
+    content = exported.read_bytes()
+    about = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+    digest = about.pop("weights_sha256")
+    assert len(digest) == 64
+    assert about == {
+        "format": "1",
+        "sample_rate": "48000",
+        "hop_length": "768",
+        "delay": "768",
+        "license": "mit",
+    }
+    assert len(content) < 2_000_000
+    assert b".py" not in content
+
+
+def test_it_needs_no_pytorch(exported):
+    code = (
+        "import sys, numpy, denoiser\n"
+        f"stream = denoiser.Stream({str(exported)!r}, 44100, 2)\n"
+        "stream.push(numpy.zeros((2, 44100), numpy.float32))\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
+    """As PyTorch's older exporter made them: states of zeros."""
+
+    def forgetful(self, spectrum, silent, *states):
+        enhanced, *carried = original(self, spectrum, silent, *states)
+        return enhanced, *(0 * state for state in carried)
+
+    original = export.Frame.forward
+    monkeypatch.setattr(export.Frame, "forward", forgetful)
+    with pytest.raises(CheckpointError, match=r"differs from .* not written"):
+        export.export(LIVE, tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_or_read_is_refused_in_a_sentence(tmp_path, exported):
+    with pytest.raises(CheckpointError, match="holds no causal model"):
+        export.export(ROOT / "checkpoints" / "band", tmp_path / "x.onnx")
+    damaged, other = tmp_path / "damaged.onnx", tmp_path / "other.onnx"
+    damaged.write_bytes(exported.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"damaged\.onnx is no ONNX file, or damaged"):
+        hops.load(damaged)
+    stranger = onnx.load(exported)
+    del stranger.metadata_props[:]
+    onnx.save(stranger, other)
+    with pytest.raises(CheckpointError, match=r"was not made by `denoiser export`"):
+        hops.load(other)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        hops.load(tmp_path / "none.onnx")
