@@ -69,7 +69,6 @@ def remix(
     *,
     strength: float = 1.0,
     removed: bool = False,
-    gain_db: float = 0.0,
     notify: audio.Notify | None = None,
 ) -> None:
     """Write a mixture of a recording and its full-strength twin, or what that leaves out.
@@ -77,19 +76,16 @@ def remix(
     `source` is any audio or video file, `enhanced` what `denoise_file` made of it as 32 bit float,
     `target` a .wav (in the bit depth of the source), .flac or .mp3. strength 0 is the source, 1 the
     enhanced file: sample for sample what `denoise` gives. Nothing is clipped: see
-    `audio.write_fitting`, which `notify` belongs to.
+    `audio.fitting_gain`, which `notify` belongs to.
     """
-    gain = np.float32(10 ** (gain_db / 20))
-
-    def mixtures() -> Iterator[np.ndarray]:
-        for noisy, clean in pairs(source, enhanced):
-            mixture = mixed(noisy, clean, strength)
-            yield gain * (noisy - mixture if removed else mixture)
-
-    subtype, carried = audio.info(source).subtype, tags.read(source)
-    if notify and (lost := carried.lost(Path(target).suffix.lower())):
-        notify(lost)
-    audio.write_fitting(mixtures, source, target, subtype, notify, carried)
+    gain = 1.0
+    if Path(target).suffix.lower() != ".wav":
+        shares = (_share(*pair, strength, removed) for pair in pairs(source, enhanced))
+        peak = max(float(np.abs(wave).max(initial=0)) for wave in shares)
+        gain = audio.fitting_gain(target, peak, notify)
+    file = File(source, target, strength=strength, removed=removed, gain=gain, notify=notify)
+    for _ in observe(source, enhanced, file):
+        pass
 
 
 class File(Listener):
@@ -112,33 +108,30 @@ class File(Listener):
         limiter: Limiter | None = None,
         notify: audio.Notify | None = None,
     ):
-        about, carried = audio.info(source), tags.read(source)
-        if notify and (lost := carried.lost(Path(target).suffix.lower())):
-            notify(lost)
         self.strength, self.removed, self.gain = strength, removed, np.float32(gain)
         self.limiter = limiter
-        self.writer = audio.Writer(
-            target,
-            about.sample_rate,
-            about.channels,
-            subtype or about.subtype,
-            layout=about.layout,
-            notify=notify,
-            tags=carried,
+        carried = tags.carried(source, target, notify)
+        self.writer = audio.Writer.like(
+            audio.info(source), target, subtype, notify=notify, tags=carried
         )
 
     def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
-        wave = mixed(noisy, enhanced, self.strength)
-        wave = self.gain * (noisy - wave if self.removed else wave)
+        wave = self.gain * _share(noisy, enhanced, self.strength, self.removed)
         self.writer.write(self.limiter.push(wave) if self.limiter else wave)
 
     def finish(self) -> None:
         if self.limiter:
             self.writer.write(self.limiter.flush())
-        self.writer.__exit__(None, None, None)
+        self.writer.close()
 
     def drop(self) -> None:
         self.writer.drop()
+
+
+def _share(noisy: np.ndarray, enhanced: np.ndarray, strength: float, removed: bool) -> np.ndarray:
+    """The mixture of both (C, n) at a strength, or what it leaves out of the noisy one."""
+    mixture = mixed(noisy, enhanced, strength)
+    return noisy - mixture if removed else mixture
 
 
 def pairs(source: Source, enhanced: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -224,8 +217,6 @@ def add_noise(speech: StrPath, noise: StrPath, target: StrPath, *, snr_db: float
 
     peak = max(float(np.abs(wave).max()) for wave in mixture())
     fits = np.float32(1.0 if peak <= max(1.0, voice.peak) else FULLEST / peak)
-    with audio.Writer(
-        target, about.sample_rate, about.channels, about.subtype, layout=about.layout
-    ) as writer:
+    with audio.Writer.like(about, target) as writer:
         for wave in mixture():
             writer.write(fits * wave)

@@ -67,10 +67,8 @@ def denoise_file(
     not at all if the generator is closed before. Raises AudioError in one sentence.
     """
     check_strength(strength)
-    carried, ending = tags.read(source), Path(target).suffix.lower()
-    if lost := carried.lost(ending):
-        notify(lost)
-    if ending == ".wav":
+    carried = tags.carried(source, target, notify)
+    if Path(target).suffix.lower() == ".wav":
         yield from _denoise_wav(model, source, target, strength, subtype, notify, carried)
     else:  # whose loudest sample is known at the end
         with tempfile.TemporaryDirectory(dir=Path(target).parent, prefix=".") as folder:
@@ -94,15 +92,7 @@ def _denoise_wav(
     """`denoise_file` for a WAV."""
     about, done = audio.info(source), 0
     before = levels.survey(audio.blocks(source, notify=notify), about.sample_rate)
-    with audio.Writer(
-        target,
-        about.sample_rate,
-        about.channels,
-        subtype or about.subtype,
-        layout=about.layout,
-        notify=notify,
-        tags=carried,
-    ) as writer:
+    with audio.Writer.like(about, target, subtype, notify=notify, tags=carried) as writer:
         denoised = denoise_blocks(
             model,
             audio.blocks(source),

@@ -7,7 +7,6 @@ then 86 MB and not 350.
 
 from __future__ import annotations
 
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy as np
 
 from denoiser import audio
 from denoiser.audio.layouts import conversion, convert
-from denoiser.files import StrPath
+from denoiser.files import StrPath, beside
 from denoiser.mixing import Listener
 
 MOST_RATE = 48000  # Hz: what browsers play, and what Opus is
@@ -67,7 +66,7 @@ class Preview(Listener):
     def finish(self) -> None:
         nothing = np.zeros((self.channels, 0), np.float32)
         self.writer.write(self.resampler.push(nothing, last=True))
-        self.writer.__exit__(None, None, None)
+        self.writer.close()
 
     def drop(self) -> None:
         self.writer.drop()
@@ -78,7 +77,7 @@ class _Opus:
 
     def __init__(self, path: StrPath):
         self.path = Path(path)
-        self.temporary = self.path.with_name(f".{uuid.uuid4().hex}.part")
+        self.temporary = beside(self.path)
         self.container = av.open(f"file:{self.temporary}", "w", "webm")
         self.stream = self.container.add_stream(
             "libopus", rate=MOST_RATE, format="flt", layout="quad", options={"mapping_family": "1"}
@@ -93,7 +92,7 @@ class _Opus:
             frame.sample_rate = MOST_RATE
             self.container.mux(self.stream.encode(frame))
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.container.mux(self.stream.encode(None))
         self.container.close()
         self.temporary.replace(self.path)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from denoiser.files import fitting, replacing
-from page.results import Result, beside, measured, report_path
+from page.results import Result, beside, measured, path_of, report_path
 from page.session import warn
 
 if TYPE_CHECKING:
@@ -23,27 +23,7 @@ if TYPE_CHECKING:
     from denoiser.mixing import Listener
 
 LOUDNESS = ("keep", "-16", "-23")  # LUFS
-FORMS = {  # what can be taken away -> its name and ending
-    "wav": ("denoised", ".wav"),
-    "flac": ("denoised", ".flac"),
-    "mp3": ("denoised", ".mp3"),
-    "video": ("denoised", ""),  # the ending depends on the video
-    "removed": ("removed", ".wav"),
-    "pictures": ("pictures", ".zip"),
-}
-FULLEST = 0.98  # peak of what is turned down to fit FLAC or MP3
 CLEAR_DB = 3.0  # below full scale: no peak between samples reaches the ceiling from there
-
-
-def path_of(result: Result, strength: float, loudness: str, form: str) -> Path:
-    """Where a file to take away belongs; its folder is there."""
-    from denoiser import video
-
-    name, suffix = FORMS[form]
-    folder = beside(result, f"{100 * strength:g}-{loudness}")
-    folder.mkdir(exist_ok=True)
-    suffix = suffix or video.suffix(result.original)
-    return folder / fitting(Path(result.original).stem, f"_{name}{suffix}")
 
 
 class Taken(NamedTuple):
@@ -94,12 +74,13 @@ def _taken(
     result: Result, path: Path, strength: float, loudness: str, notify: Notify
 ) -> Generator[float, None, Taken]:
     """The mixture as WAV, FLAC or MP3, as loud as asked for."""
+    from denoiser import audio
     from denoiser.loudness import Limiter
 
     after = measured(result, strength)["after"]
     taken = Taken(str(path), after["loudness_lufs"], after["peak_dbfs"])
     if loudness == "keep" or _is_without_speech(result, strength):
-        gain = _fitting_gain(path, after["peak_dbfs"], notify)
+        gain = audio.fitting_gain(path, 10 ** (after["peak_dbfs"] / 20), notify)
         if not path.exists():
             yield from _written(result, path, strength, gain, None, notify)
         gain_db = 20 * float(np.log10(gain))
@@ -141,18 +122,6 @@ def _is_without_speech(result: Result, strength: float) -> bool:
 
     before, after = (measured(result, strength)[side] for side in ("before", "after"))
     return after["loudness_lufs"] <= max(SILENT_LUFS, before["loudness_lufs"] + MUCH_DB)
-
-
-def _fitting_gain(path: Path, peak_dbfs: float, notify: Notify) -> float:
-    """What keeps a peak within a FLAC or MP3; a WAV holds any."""
-    if path.suffix == ".wav" or peak_dbfs <= 0:
-        return 1.0
-    gain = FULLEST / 10 ** (peak_dbfs / 20)
-    notify(
-        f"{path.name} was lowered by {-20 * np.log10(gain):.1f} dB to avoid clipping: choose WAV "
-        "to keep the level."
-    )
-    return gain
 
 
 def _about(result: Result) -> Info:

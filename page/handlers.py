@@ -14,12 +14,11 @@ import gradio as gr
 
 from denoiser.errors import DenoiserError
 from page import downloads, links, many, results
-from page.downloads import FORMS
 from page.i18n import here, say
 from page.lanes import Lanes
 from page.loading import ModelRegistry
 from page.many import Row
-from page.results import Result
+from page.results import FORMS, Result
 from page.run import Settings, Work, ZeroGpuRun, run_in_lane
 from page.session import (
     Latest,

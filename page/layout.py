@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ListFiles
 
-from page import downloads, endpoints, handlers, links, loading, server
+from page import downloads, endpoints, handlers, links, loading, results, server
 from page.i18n import text
 from page.lanes import Lanes
 from page.run import ZeroGpuRun
@@ -119,7 +119,7 @@ def _strength() -> gr.Slider:
 
 
 def _format() -> gr.Radio:
-    choices = [(text(f"form.{form}"), form) for form in downloads.FORMS if form != "video"]
+    choices = [(text(f"form.{form}"), form) for form in results.FORMS if form != "video"]
     return gr.Radio(choices, value="wav", label=text("format"), elem_id="form")
 
 

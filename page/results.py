@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from denoiser.files import fitting
 from page.i18n import here
 from page.session import warn
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from denoiser.levels import Survey
     from denoiser.mixing import Listener
 
+FORMS = {  # what can be taken away -> its name and ending
+    "wav": ("denoised", ".wav"),
+    "flac": ("denoised", ".flac"),
+    "mp3": ("denoised", ".mp3"),
+    "video": ("denoised", ""),  # the ending depends on the video
+    "removed": ("removed", ".wav"),
+    "pictures": ("pictures", ".zip"),
+}
 LOUDER_DB = 6.0  # at most, of one side of the player to match the other
 
 
@@ -42,7 +51,6 @@ class Making:
     def __init__(self, result: Result, strength: float, loudness: str, survey: Survey, shown: bool):
         from denoiser import audio, mixing, plot, preview, report
         from denoiser.audio.layouts import Downmix
-        from page import downloads
 
         about, recording = audio.info(result.recording), result.recording
         self.result, self.shown = result, shown
@@ -50,7 +58,7 @@ class Making:
         self.levels.setdefault(strength, report.Levels(recording, strength))
         self.listeners: list[Listener] = list(self.levels.values())
         if loudness == "keep":
-            path = downloads.path_of(result, strength, loudness, "wav")
+            path = path_of(result, strength, loudness, "wav")
             self.listeners.append(mixing.File(recording, path, strength=strength, notify=warn))
         if shown:
             downmix = Downmix(about.layout, survey.covariance)
@@ -84,6 +92,17 @@ class Making:
 
 def beside(result: Result, name: str) -> Path:
     return Path(result.enhanced).with_name(name)
+
+
+def path_of(result: Result, strength: float, loudness: str, form: str) -> Path:
+    """Where a file to take away belongs; its folder is there."""
+    from denoiser import video
+
+    name, suffix = FORMS[form]
+    folder = beside(result, f"{100 * strength:g}-{loudness}")
+    folder.mkdir(exist_ok=True)
+    suffix = suffix or video.suffix(result.original)
+    return folder / fitting(Path(result.original).stem, f"_{name}{suffix}")
 
 
 def player(result: Result, strength: float) -> dict[str, Any]:

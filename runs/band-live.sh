@@ -17,6 +17,6 @@ select_speech
 run base band-live "" 50 --decay 0
 # Two ends on other mixtures, their learning rates falling to zero: without and with a discriminator
 run plain band-live base 25 --seed 2 --decay 1
-run critic band-live-critic base 25 --seed 3 --decay 1
+run critic band-live-adversarial base 25 --seed 3 --decay 1
 mean band-live critic critic plain
 score band-live

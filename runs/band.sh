@@ -16,9 +16,9 @@ select_speech
 run base band "" 50 --decay 0
 # Two ends on other mixtures, their learning rates falling to zero: without and with a discriminator
 run plain band base 20 --seed 2 --decay 1
-run critic band-critic base 20 --seed 3 --decay 1
+run critic band-adversarial base 20 --seed 3 --decay 1
 mean common plain critic critic base
 # Held vowels, quiet second voices, muted stretches; the teacher keeps all other speech as it was
-run unusual band-seldom common 10 --seed 4 --decay 1 --teacher "$OUT/common"
+run unusual band-unusual common 10 --seed 4 --decay 1 --teacher "$OUT/common"
 mean band unusual unusual common
 score band

@@ -10,7 +10,7 @@ from denoiser.audio.decode import (
     info,
     read,
 )
-from denoiser.audio.encode import Writer, write, write_fitting
+from denoiser.audio.encode import Writer, fitting_gain, write, write_fitting
 from denoiser.audio.layouts import LAYOUTS
 from denoiser.audio.resample import MOST_CHANNELS, Resampler, check_shape, check_wave, resample
 from denoiser.audio.search import find, search
@@ -30,6 +30,7 @@ __all__ = [
     "check_shape",
     "check_wave",
     "find",
+    "fitting_gain",
     "info",
     "opened",
     "read",

@@ -79,27 +79,31 @@ def write_fitting(
     `waves()` gives them twice. What goes above full scale is kept in a WAV (see Writer); for FLAC,
     and for MP3, of which players make integers, all is turned down, and `notify` gets a sentence.
     """
-    about, gain = decode.info(like), np.float32(1)
+    gain = np.float32(1)
     if Path(target).suffix.lower() != ".wav":
         peak = max(float(np.abs(wave).max(initial=0)) for wave in waves())
-        if peak > 1:
-            gain = np.float32(FULLEST / peak)
-            if notify:
-                notify(
-                    f"{Path(target).name} was lowered by {-20 * np.log10(gain):.1f} dB to avoid "
-                    "clipping: choose WAV to keep the level."
-                )
-    with Writer(
-        target,
-        about.sample_rate,
-        about.channels,
-        subtype,
-        layout=about.layout,
-        notify=notify,
-        tags=tags,
-    ) as writer:
+        gain = np.float32(fitting_gain(target, peak, notify))
+    with Writer.like(decode.info(like), target, subtype, notify=notify, tags=tags) as writer:
         for wave in waves():
             writer.write(gain * wave)
+
+
+def fitting_gain(target: StrPath, peak: float, notify: Notify | None = None) -> float:
+    """The gain at which samples up to the magnitude `peak` are not clipped in a file.
+
+    1.0 for a WAV, which holds any (see Writer). Where FLAC or MP3 need less, `notify` gets a
+    sentence.
+    """
+    path = Path(target)
+    if path.suffix.lower() == ".wav" or peak <= 1:
+        return 1.0
+    gain = FULLEST / peak
+    if notify:
+        notify(
+            f"{path.name} was lowered by {-20 * np.log10(gain):.1f} dB to avoid clipping: choose "
+            "WAV to keep the level."
+        )
+    return gain
 
 
 class Writer:
@@ -141,6 +145,30 @@ class Writer:
             self._rate = next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
         self._resampler = Resampler(sample_rate, self._rate, channels)
         self._open(subtype)
+
+    @classmethod
+    def like(
+        cls,
+        about: decode.Info,
+        target: StrPath,
+        subtype: str | None = None,
+        *,
+        notify: Notify | None = None,
+        tags: Tags | None = None,
+    ) -> Writer:
+        """A writer with the rate, channels and speakers that `info` gives of another file.
+
+        The bit depth is that of the other file, too, unless `subtype` names one.
+        """
+        return cls(
+            target,
+            about.sample_rate,
+            about.channels,
+            subtype or about.subtype,
+            layout=about.layout,
+            notify=notify,
+            tags=tags,
+        )
 
     def _open(self, subtype: str) -> None:
         """Begin a file."""
@@ -191,9 +219,13 @@ class Writer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if kind is not None:
+        if kind is None:
+            self.close()
+        else:
             self.drop()
-            return
+
+    def close(self) -> None:
+        """Ends the file and puts it in the place of the target."""
         with self._failing():
             self._encode(self._resampler.push(np.zeros((self.channels, 0), np.float32), last=True))
             self._finish()

@@ -133,6 +133,14 @@ class Tags:
         return data[: 10 + size]
 
 
+def carried(source: StrPath, target: StrPath, notify: Notify | None = None) -> Tags:
+    """What `read` gives, for `target`; `notify` gets a sentence for what its format cannot hold."""
+    tags = read(source)
+    if notify and (lost := tags.lost(Path(target).suffix.lower())):
+        notify(lost)
+    return tags
+
+
 def read(path: StrPath) -> Tags:
     """The tags of any audio or video file; those that are damaged are left out."""
     try:

@@ -103,6 +103,27 @@ class BandUNet(nn.Module):
         c = self.config
         return 0 if c.causal else round(4 * c.backward_seconds * c.sample_rate)
 
+    @property
+    def channel_groups(self) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
+        """Parameters in which groups of channels lie side by side, for a change of their widths.
+
+        Name -> that dimension, and for each group the shape into which the dimension unflattens.
+        """
+        c = self.config
+        high = (c.high_positions, c.bottleneck_channels)
+        groups: dict[str, tuple[int, list[tuple[int, ...]]]] = {
+            "encode_high.weight": (0, [high]),
+            "encode_high.bias": (0, [high]),
+            "widen.weight": (1, [(c.bottleneck_channels,), (c.channels,)]),
+            "decode_high.weight": (1, [high, (c.high_bands,)]),
+        }
+        for number, recurrence in enumerate(cast(Iterable[Recurrence], self.recurrences)):
+            directions: list[tuple[int, ...]] = [(count,) for count in recurrence.directions]
+            for name in ("gate.weight", "gate.bias", "candidate.weight"):
+                groups[f"recurrences.{number}.{name}"] = (0, directions)
+            groups[f"recurrences.{number}.out.weight"] = (1, directions)
+        return groups
+
     def forward(self, noisy: Tensor) -> Tensor:
         """noisy (B, T) at config.sample_rate -> enhanced (B, T), any T of at least 1."""
         length, hop = noisy.shape[1], self.config.hop_length

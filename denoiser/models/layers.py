@@ -77,6 +77,12 @@ class Recurrence(nn.Module):
         nn.init.constant_(self.gate.bias, 2.0)
         nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
 
+    @property
+    def directions(self) -> list[int]:
+        """Numbers of state channels that run forwards, and of those that run backwards, if any."""
+        backwards = len(self.gate.weight) - self.forwards
+        return [count for count in (self.forwards, backwards) if count]
+
     def forward(
         self,
         pieces: list[Tensor],

@@ -281,7 +281,7 @@ def test_the_longest_name_fits_every_form(model, tmp_path, stem):
     for _ in offline.denoise_file(model, str(original), str(enhanced), subtype="FLOAT"):
         pass
     result = results.Result(str(original), str(original), str(enhanced), 1.0, "band", "")
-    for form, (name, ending) in downloads.FORMS.items():
+    for form, (name, ending) in results.FORMS.items():
         path = Path(finished(downloads.take(result, 1.0, "keep", form)).path)
         assert path.stat().st_size > 500
         assert path.name.endswith(name + (ending or ".mp4"))

@@ -1,8 +1,11 @@
 """A model's weights as the beginning of a larger one's."""
 
+import math
+from typing import NamedTuple
+
 from torch import Tensor, nn
 
-from denoiser.models.band import BandUNet, BandUNetConfig
+from denoiser.models.band import BandUNet
 
 
 def transfer_weights(model: nn.Module, other: nn.Module) -> dict[str, Tensor]:
@@ -18,42 +21,39 @@ def transfer_weights(model: nn.Module, other: nn.Module) -> dict[str, Tensor]:
             weights = own[name].clone()
             blocks, parts = _blocks(name, weights, model), _blocks(name, theirs, other)
             if len(blocks) != len(parts):  # state channels of a causal model all run forwards
-                blocks, parts = [weights], [theirs]
+                blocks, parts = [_Block(weights)], [_Block(theirs)]
             both = zip(blocks, parts, strict=True)
-            if all(_grow(block, part, name, weights.ndim == 2) for block, part in both):
+            if all(_grow(block, part.weights, weights.ndim == 2) for block, part in both):
                 result[name] = weights
     return result
 
 
-def _grow(block: Tensor, small: Tensor, name: str, matrix: bool) -> bool:
+class _Block(NamedTuple):
+    """A view of weights that grow together."""
+
+    weights: Tensor
+    outputs: int = 1  # leading dimensions that are channels of the layer's output
+
+
+def _grow(block: _Block, small: Tensor, matrix: bool) -> bool:
     """Put `small` into a corner of `block`, whose rows there are cut off from its other columns."""
-    if any(a < b for a, b in zip(block.shape, small.shape, strict=True)):
+    if any(a < b for a, b in zip(block.weights.shape, small.shape, strict=True)):
         return False
     corner = tuple(slice(size) for size in small.shape)
     if matrix:
-        block[corner[:-1] if name == "encode_high.weight" else corner[:1]] = 0
-    block[corner] = small
+        block.weights[corner[: block.outputs]] = 0
+    block.weights[corner] = small
     return True
 
 
-def _blocks(name: str, weights: Tensor, model: nn.Module) -> list[Tensor]:
-    """Views of the parts that grow apart, because channels are laid side by side in it."""
-    if not isinstance(model, BandUNet):
-        return [weights]
-    c: BandUNetConfig = model.config
-    high = (c.high_positions, c.bottleneck_channels)
-    forwards = model.recurrences[0].forwards if model.recurrences else 0
-    halves = [half for half in (forwards, c.state_channels - forwards) if half]
-    layer, _, kind = name.rpartition(".")
-    if layer == "encode_high":
-        return [weights.unflatten(0, high)]
-    if name == "widen.weight":
-        return list(weights.split((c.bottleneck_channels, c.channels), 1))
-    if name == "decode_high.weight":
-        first, second = weights.split((high[0] * high[1], c.high_bands), 1)
-        return [first.unflatten(1, high), second]
-    if layer.startswith("recurrences.") and layer.endswith((".gate", ".candidate")):
-        return list(weights.split(halves, 0))
-    if layer.startswith("recurrences.") and layer.endswith(".out") and kind == "weight":
-        return list(weights.split(halves, 1))
-    return [weights]
+def _blocks(name: str, weights: Tensor, model: nn.Module) -> list[_Block]:
+    """The parts that grow apart, because channels lie side by side in it."""
+    groups = model.channel_groups if isinstance(model, BandUNet) else {}
+    if name not in groups:
+        return [_Block(weights)]
+    dimension, shapes = groups[name]
+    parts = weights.split([math.prod(shape) for shape in shapes], dimension)
+    return [
+        _Block(part.unflatten(dimension, shape), 1 if dimension else len(shape))
+        for part, shape in zip(parts, shapes, strict=True)
+    ]

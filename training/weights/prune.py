@@ -69,13 +69,12 @@ class InputMoments:
 def prune_state_channels(model: BandUNet, state_channels: int, noisy: Tensor) -> list[float]:
     """Keep so many state channels of each block, in place; noisy (B, T) is what they are fitted on.
 
-    Returns the error of what each block's recurrence says in dB of its variance. As many run
-    forwards, and backwards, as did by share. Raises TrainingError where that cannot be.
+    Returns the error of the output of each block's recurrence, in dB of its variance. The shares of
+    those that run forwards and backwards stay. Raises TrainingError where that cannot be.
     """
     had = model.config.state_channels
-    halves = [half for half in (model.recurrences[0].forwards,) if half]
-    halves += [had - sum(halves)] if had > sum(halves) else []
-    targets = [half * state_channels // had for half in halves]
+    directions = model.recurrences[0].directions
+    targets = [count * state_channels // had for count in directions]
     if not 0 < state_channels < had or sum(targets) != state_channels:
         raise TrainingError(f"{state_channels} state channels cannot be kept of {had}.")
     errors = []
@@ -84,7 +83,7 @@ def prune_state_channels(model: BandUNet, state_channels: int, noisy: Tensor) ->
         norm = recurrence.out.norm
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
         output = recurrence.out.weight * scale[:, None]
-        kept = _kept([(inputs, output)], halves, targets)
+        kept = _kept([(inputs, output)], directions, targets)
         errors.append(inputs.error(output, kept))
         _refit(recurrence.out, inputs, kept)
         _keep_outputs(recurrence.gate, kept)
@@ -124,9 +123,8 @@ def _narrow(model: BandUNet, moments: list[InputMoments], kept: Tensor) -> None:
     *blocks, wide, high = moments
     for recurrence, inputs in zip(model.recurrences, blocks, strict=False):
         _refit(recurrence.gate, inputs, kept)
-        lost = _refit(
-            recurrence.candidate, inputs, kept
-        )  # has no bias: the states hold it for good
+        # The candidate has no bias: the states hold what is lost for good
+        lost = _refit(recurrence.candidate, inputs, kept)
         recurrence.out.norm.running_mean -= recurrence.out.weight @ lost
         _keep_outputs(recurrence.out, kept)
     for mixer, inputs in zip(model.mixers, blocks[len(model.recurrences) :], strict=True):

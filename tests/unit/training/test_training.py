@@ -268,7 +268,7 @@ def test_nothing_to_resume_is_a_sentence(corpus, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe"), [("band", "band-slim"), ("band-live", "band-live-critic")]
+    ("name", "recipe"), [("band", "band-distilled"), ("band-live", "band-live-adversarial")]
 )
 def test_the_published_models_are_those_of_the_recipes(name, recipe):
     folder = ROOT / "checkpoints" / name
