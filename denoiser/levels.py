@@ -7,7 +7,7 @@ of every power, and a click or a slammed door does not rule over the rest. Waves
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +45,16 @@ class Survey:
 
 def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
     """Levels of a recording that comes as consecutive waves; memory for 0.4 s and a few numbers."""
+    steps = surveying(blocks, sample_rate)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def surveying(blocks: Iterable[np.ndarray], sample_rate: int) -> Generator[int, None, Survey]:
+    """`survey` step by step: yields how many samples it has seen, returns the levels."""
     samples, peak = 0, 0.0
     offsets: list[np.ndarray] = []
     powers: list[float] = []
@@ -56,6 +66,7 @@ def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
         wave = audible(stretch, sample_rate)
         powers.append(_power(frame_powers(wave, sample_rate)))
         covariances.append(wave @ wave.T / wave.shape[1])
+        yield samples
     if not samples:
         raise ValueError("expected at least one sample")
     active, power = _active(np.array(powers))

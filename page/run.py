@@ -18,13 +18,15 @@ from page.results import Result
 from page.session import warn
 
 if TYPE_CHECKING:
+    from denoiser import audio, levels
     from denoiser.mixing import Listener, Source
     from denoiser.models import Model
 
 LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
 UNKNOWN_SECONDS = 600.0  # what a file that does not say its length is taken for
 LOOK_SECONDS = 0.25  # between looks at the line
-
+READING = 0.2  # of all the work: what reading a recording for its levels takes
+STEP = 0.01  # of all the work: what is worth telling a visitor
 
 Status = dict[str, Any]  # what there is to show of a run: see `run_in_lane`
 ZeroGpuRun = Callable[[str, str], Iterator[float]]  # source, target: `denoise_file` on ZeroGPU
@@ -111,7 +113,7 @@ def run(
     here; the model is shared by taking `turns`; `zerogpu_run` is `denoise_file` on ZeroGPU. Raises
     AudioError and CheckpointError.
     """
-    from denoiser import audio, levels, mixing
+    from denoiser import audio, mixing
     from denoiser.offline import denoise_blocks
 
     start = time.monotonic()
@@ -120,7 +122,7 @@ def run(
         warn(entry.notice)
     recording = _as_mono(original, folder) if settings.mono else original
     about = audio.info(recording)
-    survey = levels.survey(audio.blocks(recording, notify=warn), about.sample_rate)
+    survey = yield from _surveyed(recording, about)
     result = Result(
         original=original,
         recording=recording,
@@ -134,7 +136,8 @@ def run(
     enhanced: Source
     listeners: list[Listener]
     if zerogpu_run and about.seconds > LONG_SECONDS and entry == models.get():
-        yield from zerogpu_run(recording, result.enhanced)
+        for share in zerogpu_run(recording, result.enhanced):
+            yield READING + (1 - READING) * share
         source, enhanced, listeners = recording, result.enhanced, []
     else:
         source, waves = itertools.tee(audio.blocks(recording))
@@ -145,9 +148,24 @@ def run(
         listeners = [mixing.File(recording, result.enhanced, subtype="FLOAT")]
     making = results.Making(result, settings.strength, settings.loudness, survey, shown)
     for done in mixing.observe(source, enhanced, *listeners, *making.listeners):
-        yield min(done / survey.samples, 1.0)
+        yield READING + (1 - READING) * min(done / survey.samples, 1.0)
     making.keep()
     return result._replace(took=time.monotonic() - start)
+
+
+def _surveyed(recording: str, about: audio.Info) -> Generator[float, None, levels.Survey]:
+    """The levels of a recording; yields the shares done of all the work."""
+    from denoiser import audio, levels
+
+    blocks = audio.blocks(recording, notify=warn)
+    expected = (about.seconds or UNKNOWN_SECONDS) * about.sample_rate
+    work, told = Work(levels.surveying(blocks, about.sample_rate)), 0.0
+    for samples in work:
+        share = READING * min(samples / expected, 1.0)
+        if share >= told + STEP:
+            yield share
+            told = share
+    return work.result
 
 
 def _as_mono(original: str, folder: Path) -> str:

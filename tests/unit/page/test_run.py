@@ -9,7 +9,7 @@ from sounds import speech_like
 from denoiser import audio
 from denoiser.models.band import BandUNet, BandUNetConfig
 from page import downloads, loading, results
-from page.run import Settings, finished, run
+from page.run import READING, Settings, finished, run
 
 
 @pytest.fixture
@@ -67,3 +67,16 @@ def test_a_run_that_is_stopped_leaves_no_file(small, tmp_path):
     assert 0 < next(work) < 1
     work.close()
     assert [item for item in folder.rglob("*") if item.is_file()] == []
+
+
+def test_the_share_done_grows_while_the_recording_is_read_and_worked_on(small, tmp_path):
+    """Step by step, so that the seconds left can be told from it soon after the start."""
+    path = tmp_path / "talk.flac"
+    sf.write(path, speech_like(45.0, 16000, 1), 16000)
+    settings = Settings(1.0, "small", "auto", False, "keep")
+    shares = np.array(list(run(small, str(path), tmp_path, settings)))
+    read = shares[shares <= READING]
+    assert len(read) > 10
+    assert np.diff(shares).min() >= 0.01
+    assert np.diff(read, prepend=0).max() < 0.02
+    assert shares[-1] == 1.0
