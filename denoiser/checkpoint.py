@@ -1,4 +1,4 @@
-"""Model <-> folder: config.json and model.safetensors (README.md and metrics.json beside them)."""
+"""Saving a model to a folder and loading it: config.json and model.safetensors."""
 
 import json
 from dataclasses import asdict, fields
@@ -14,10 +14,10 @@ from denoiser.errors import CheckpointError
 from denoiser.files import StrPath, replacing
 from denoiser.models import MODELS, Network, build
 
-FORMAT = 2  # of config.json; the first had no number
+FORMAT = 2  # of config.json; version 1 had no number
 RENAMED = {"memories": "state_channels"}  # keys of the first format
 _HERE = Path(__file__).parent
-# Inside the installed package, or beside it in a checkout
+# Inside the installed package, or beside it in a source checkout
 EMBEDDED = next(
     (path for path in (_HERE / "checkpoints", _HERE.parent / "checkpoints") if path.is_dir()),
     _HERE / "checkpoints",
@@ -26,7 +26,7 @@ DEFAULT = EMBEDDED / "band"
 
 
 def save(model: Network, folder: StrPath) -> None:
-    """Write config.json and model.safetensors, each under a temporary name first."""
+    """Writes config.json and model.safetensors, each replaced atomically."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = {"model": type(model).__name__, "format": FORMAT} | asdict(model.config)
@@ -34,43 +34,45 @@ def save(model: Network, folder: StrPath) -> None:
     weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / "model.safetensors") as temporary:
         save_file(weights, temporary)
-        temporary.chmod(0o644)  # safetensors lets only the owner read
+        temporary.chmod(0o644)  # safetensors makes it readable by the owner only
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a file in one step, so that a reader never sees half of it."""
+    """Replaces a text file atomically, so that no reader sees a partial file."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def load(folder: StrPath, device: str = "auto") -> Network:
-    """The model in a folder, ready to denoise. device "auto" is CUDA, then MPS, then the CPU.
+    """The model in a folder, in eval mode and without gradients.
 
-    Raises CheckpointError in one sentence.
+    `device` "auto" selects CUDA, then MPS, then the CPU. Raises CheckpointError.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"No checkpoint at {folder}: give a folder that holds config.json.")
+        raise CheckpointError(
+            f"No checkpoint at {folder}: give a folder that contains config.json."
+        )
     model = read_config(folder / "config.json")
     path = folder / "model.safetensors"
     try:
         weights = load_file(path)
         model.load_state_dict(weights)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}): fetch it again.") from error
+        raise CheckpointError(f"{path} cannot be read ({error}): download it again.") from error
     except RuntimeError as error:
         what = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{path} does not fit its config.json: {what}") from error
     if not all(tensor.isfinite().all() for tensor in weights.values()):
-        raise CheckpointError(f"{path} holds weights that are not numbers: take another.")
+        raise CheckpointError(f"{path} contains NaN or infinite weights: use another checkpoint.")
     return model.to(pick_device(device)).eval().requires_grad_(False)
 
 
 def read_config(path: Path) -> Network:
-    """config.json -> an untrained model of that shape.
+    """An untrained model of the shape that config.json describes.
 
-    Settings that the file does not name have their defaults, so that older files stay valid; names
-    that are not known, and formats to come, are refused. Raises CheckpointError.
+    Missing settings get their defaults, so that older files stay valid; unknown settings and newer
+    formats raise CheckpointError.
     """
     name, settings = _settings(path)
     _, kind = MODELS[name]
@@ -83,23 +85,25 @@ def read_config(path: Path) -> Network:
     try:
         return build(kind(**settings))
     except (TypeError, ValueError, RuntimeError, ZeroDivisionError, IndexError) as error:
-        raise CheckpointError(f"{path} describes no valid {name}: {error}.") from error
+        raise CheckpointError(f"{path} does not describe a valid {name}: {error}.") from error
 
 
 def _settings(path: Path) -> tuple[str, dict[str, Any]]:
-    """The name of the model in a config.json, and its settings under the names of today."""
+    """The name of the model in a config.json, and its settings under their current names."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}): fetch it again.") from error
+        raise CheckpointError(f"{path} cannot be read ({error}): download it again.") from error
     name = settings.pop("model", None) if isinstance(settings, dict) else None
     if not isinstance(name, str) or name not in MODELS:
-        raise CheckpointError(f"{path} names the model {name!r}: known are {', '.join(MODELS)}.")
+        raise CheckpointError(
+            f"{path} has the unknown model {name!r}: known models are {', '.join(MODELS)}."
+        )
     number = settings.pop("format", 1)
     if number not in range(1, FORMAT + 1):
         raise CheckpointError(
-            f"{path} has the format {str(number)[:50]!r}; this version reads up to {FORMAT}: "
-            "update the program."
+            f"{path} has the format {str(number)[:50]!r}; this version reads formats up to "
+            f"{FORMAT}: update the program."
         )
     if number == 1:
         settings = {RENAMED.get(key, key): value for key, value in settings.items()}
@@ -107,7 +111,7 @@ def _settings(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _valid(name: str, kind: type | str, value: object) -> bool:
-    """Whether a setting has its type, and a number is none that only a mistake could be."""
+    """Whether a setting has the right type, and a number lies in a plausible range."""
     if isinstance(value, bool) or kind is bool:
         return isinstance(value, bool) and kind is bool
     rates = audio.LOWEST_RATE, audio.HIGHEST_RATE
@@ -116,7 +120,7 @@ def _valid(name: str, kind: type | str, value: object) -> bool:
 
 
 def pick_device(device: str) -> torch.device:
-    """ "auto" -> the best device at hand; any other name must exist."""
+    """The best available device for "auto"; any other name must exist. Raises CheckpointError."""
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -124,4 +128,4 @@ def pick_device(device: str) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
-        raise CheckpointError(f"There is no device {device!r} here: use auto or cpu.") from error
+        raise CheckpointError(f"Device {device!r} is not available: use auto or cpu.") from error

@@ -1,4 +1,4 @@
-"""A model over one recording, a chunk after another."""
+"""Running a model over one recording in chunks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import torch
 from denoiser.audio import Notify
 from denoiser.models import Model, State
 
-LEAST_SECONDS = 1.0  # of a chunk, where a GPU has little memory left
+LEAST_SECONDS = 1.0  # shortest chunk, when a GPU is low on memory
 
 
 class Chunks:
-    """A model that enhances one recording in chunks, each with what follows as its look-ahead.
+    """A model that enhances one recording in chunks, each with samples after it as look-ahead.
 
-    Every channel has a state of its own. When a GPU has no memory left, chunks get shorter, and in
-    the end a copy of the model goes on on the CPU: the model itself is shared and stays.
+    Every channel has its own state. If a GPU runs out of memory, chunks get shorter, down to
+    LEAST_SECONDS; then a copy of the model continues on the CPU. The shared model itself stays
+    where it is.
     """
 
     def __init__(self, model: Model, seconds: float, notify: Notify) -> None:
@@ -29,13 +30,13 @@ class Chunks:
         self.length, self.ahead, self.least = (
             round(count / self.hop) * self.hop for count in samples
         )
-        self.held = torch.zeros(0, 0)  # (C, n): what came in and is not enhanced yet
-        self.states: list[State] = []  # one a channel
-        self.skip = model.delay  # samples of the output that belong to nothing
-        self.due = 0  # samples that came in and did not go out
+        self.held = torch.zeros(0, 0)  # (C, n): input that is not enhanced yet
+        self.states: list[State] = []  # one per channel
+        self.skip = model.delay  # output samples to discard: the model's delay
+        self.due = 0  # input samples without output so far
 
     def push(self, wave: np.ndarray) -> Iterator[np.ndarray]:
-        """Takes in (C, n); gives every chunk that is complete with its look-ahead."""
+        """Takes (C, n) float32; yields (C, m) for every chunk whose look-ahead is complete."""
         piece = torch.from_numpy(np.ascontiguousarray(wave)).to(self.device)
         if not self.states:
             self.held = piece[:, :0]
@@ -45,7 +46,7 @@ class Chunks:
             yield self._next()
 
     def flush(self) -> Iterator[np.ndarray]:
-        """The rest: silence after it brings out what the model holds back."""
+        """Yields the remaining samples (C, m), with silence in place of the look-ahead."""
         padding = -self.held.shape[1] % self.hop + self.model.delay
         self.held = torch.nn.functional.pad(self.held, (0, padding))
         while self.due:
@@ -55,7 +56,7 @@ class Chunks:
         return self.held.shape[1] >= self.length + self.ahead
 
     def _next(self) -> np.ndarray:
-        """The next chunk, enhanced; without look-ahead where nothing follows."""
+        """The next chunk, enhanced; without look-ahead at the end of the recording."""
         while True:
             complete = self._complete()
             piece = self.held[:, : self.length + self.ahead] if complete else self.held
@@ -73,17 +74,17 @@ class Chunks:
         return enhanced
 
     def _shortened(self) -> bool:
-        """Halves the chunks; False where they are as short as they may be."""
+        """Halves the chunk length; False if it is at its minimum."""
         if self.length <= self.least:
             return False
         self.length = max(self.least, self.length // 2 // self.hop * self.hop)
         return True
 
     def _moved_to_cpu(self) -> bool:
-        """Goes on on the CPU; False if that is where it is."""
+        """Continues on the CPU; False if the model is there already."""
         if self.moved:
             return False
-        self.notify("The GPU has too little memory left: the CPU does the rest.")
+        self.notify("The GPU is out of memory: processing continues on the CPU.")
         self.moved, self.device = True, torch.device("cpu")
         self.model = copy.deepcopy(self.model).to(self.device)
         self.held = self.held.to(self.device)
@@ -94,7 +95,7 @@ class Chunks:
 def _run(
     model: Model, chunk: torch.Tensor, states: list[State], lookahead: int
 ) -> tuple[np.ndarray, list[State]]:
-    """One chunk (C, n) through the model, channel by channel, each with a state of its own."""
+    """One chunk (C, n) through the model, channel by channel, each with its own state."""
     with torch.inference_mode():
         outcomes = [
             model.run(row[None], state, lookahead) for row, state in zip(chunk, states, strict=True)

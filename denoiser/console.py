@@ -1,7 +1,7 @@
-"""Lines on the console, for every command.
+"""Output on the console, shared by all commands.
 
-Printing is work that can fail: a console may lack the characters of a name, a disk may be full, and
-whoever reads a pipe may leave. None of it ends what is being done.
+Printing can fail: a console may lack the characters of a file name, a disk may be full, and the
+reader of a pipe may close it. None of these stops the work.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ STOPPED = 130  # what a shell reports for Ctrl+C
 
 
 def command(work: Callable[..., int]) -> Callable[..., int]:
-    """Makes a program's `main` of a function: a user's mistake is one sentence and exit code 1.
+    """Turns a function into a program's `main`: a user error becomes one sentence and exit code 1.
 
-    `main(argv)` returns the exit code; argparse itself exits with 2 for a wrong option.
+    `main(argv)` returns the exit code; argparse exits with 2 for a wrong option.
     """
 
     @wraps(work)
@@ -36,27 +36,28 @@ def command(work: Callable[..., int]) -> Callable[..., int]:
         except DenoiserError as error:
             say(error)
         except OSError as error:
-            say(f"{error.filename or 'The system refuses'}: {why(error)}.")
+            say(f"{error.filename or 'System error'}: {why(error)}.")
         return 1
 
     return main
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells as Markdown."""
+    """A Markdown table."""
     lines = (f"| {' | '.join(cells)} |" for cells in rows)
     return "\n".join([f"| {' | '.join(header)} |", "|---" * len(header) + "|", *lines])
 
 
 def why(error: OSError) -> str:
-    """The reason in the system's words."""
+    """The operating system's explanation of an error."""
     return (error.strerror or "unknown error").lower()
 
 
 def prepare() -> None:
-    """Gives a program whose standard streams were closed ones that lead nowhere.
+    """Opens the null device for standard streams that are closed.
 
-    Otherwise the next file that is opened takes their number, and what a library prints is in it.
+    Otherwise the next file to be opened would get their descriptor, and library output would end up
+    in that file.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -64,48 +65,48 @@ def prepare() -> None:
 
 
 def say(sentence: object) -> None:
-    """A sentence on stderr, above the progress bar where there is one."""
+    """Prints a sentence on stderr, above the progress bar if there is one."""
     with suppress(OSError):
         _write(one_line(str(sentence)), "stderr")
 
 
 def show(result: object) -> int:
-    """A result on stdout, there at once; 1 if that failed, with a sentence on stderr, otherwise 0.
+    """Prints a result on stdout and flushes; 1 if that failed, with a sentence on stderr, else 0.
 
-    It is no failure if nobody reads any more. After either, results go nowhere.
+    A closed pipe is not a failure. After either error, further results are discarded.
     """
     try:
         put(result)
     except BrokenPipeError:
         return 0
     except OSError as error:
-        say(f"The results cannot be printed: {(error.strerror or 'unknown error').lower()}.")
+        say(f"Results cannot be printed: {(error.strerror or 'unknown error').lower()}.")
         return 1
     return 0
 
 
 def put(line: object) -> None:
-    """A line on stdout. Raises OSError once, BrokenPipeError if nobody reads it any more."""
+    """Prints a line on stdout. Raises OSError once, and BrokenPipeError for a closed pipe."""
     _write(str(line), "stdout")
 
 
 def list_paths() -> None:
-    """From now on stdout is a list of paths that is read again: UTF-8, and bytes that are not.
+    """Switches stdout to UTF-8 with undecodable bytes unchanged, for a list of paths.
 
-    A terminal stays as it is.
+    A terminal keeps its encoding.
     """
     if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def printable(text: str, stream: TextIO) -> str:
-    """The text with escapes such as \\u8a9e for what the stream's encoding lacks."""
+    """The text with escapes such as \\u8a9e for characters that the stream's encoding lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def one_line(text: str) -> str:
-    """The text with escapes for line breaks and other control characters, as names may have."""
+    """The text with escapes for control characters, which file names may contain."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
 
 
@@ -119,7 +120,7 @@ def _write(text: str, name: str) -> None:
         with tqdm.external_write_mode(stream):
             try:
                 stream.write(text + "\n")
-            except UnicodeEncodeError:  # before anything was written
+            except UnicodeEncodeError:  # nothing was written yet
                 stream.write(printable(text, stream) + "\n")
             stream.flush()
     except OSError:
@@ -128,7 +129,7 @@ def _write(text: str, name: str) -> None:
 
 
 def _abandon(stream: TextIO) -> None:
-    """Leads a stream nowhere, so that what it still holds does not fail again as Python ends."""
+    """Redirects a stream to the null device, so that the flush at exit cannot fail again."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

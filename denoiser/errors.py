@@ -1,11 +1,11 @@
-"""What a user can be told about: every error of this package, each with one sentence."""
+"""The exceptions of this package; the message of each is one sentence for the user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class DenoiserError(ValueError):
-    """Something a user can mend; the text is one sentence that says what and how."""
+    """An error that the user can correct; its message says what is wrong and what to do."""
 
 
 class AudioError(DenoiserError):
@@ -21,12 +21,12 @@ class FetchError(DenoiserError):
 
 
 class MissingExtra(DenoiserError):
-    """A package is missing that an optional part needs."""
+    """An optional package is not installed."""
 
 
 @contextmanager
 def needing(extra: str) -> Iterator[None]:
-    """Imports that only an extra of this package brings. Raises MissingExtra, which names it."""
+    """Wraps imports that need an extra of this package. Raises MissingExtra, which names it."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Files written beside their target and then put in its place, and names that a disk can hold."""
+"""Atomic writes (a temporary file replaces the target) and file names that fit a disk."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ MOST_BYTES = 255  # of one name: ext4, XFS, Btrfs, APFS; NTFS has 255 units of 2
 
 
 def beside(path: StrPath) -> Path:
-    """A new name in the folder of `path`, which nobody else writes to."""
+    """A new, unique path in the folder of `path`."""
     return Path(path).with_name(f".{uuid.uuid4().hex}.part")
 
 
 @contextmanager
 def replacing(path: StrPath) -> Iterator[Path]:
-    """A new path in the same folder; what is written there takes the place of `path` at the end.
+    """A temporary path in the same folder; on success the file there replaces `path`.
 
-    Whoever reads `path` sees the old file or the whole new one. If the block raises, nothing is
-    left of the new one. Two writers of one target do not meet: each has a path of its own.
+    A reader of `path` sees either the old file or the complete new one. If the block raises, the
+    temporary file is deleted. Two writers of one target do not collide, because each has its own
+    temporary path.
     """
     temporary = beside(path)
     try:
@@ -34,16 +35,16 @@ def replacing(path: StrPath) -> Iterator[Path]:
 
 
 def fitting(stem: str, ending: str) -> str:
-    """stem + ending as a file name of at most MOST_BYTES bytes: the stem is cut, no character is.
+    """stem + ending as a file name of at most MOST_BYTES bytes: cuts the stem between characters.
 
-    Names are measured as UTF-8; the escapes with which Python holds the other bytes of a name
-    (surrogates from U+DC80) count as the one byte that each stands for.
+    The length is counted in UTF-8; the surrogates from U+DC80, with which Python represents
+    undecodable bytes, count as one byte each.
     """
     return _cut(_cut(stem, MOST_BYTES - len(_encoded(ending))) + ending, MOST_BYTES)
 
 
 def _cut(text: str, most: int) -> str:
-    """The longest beginning of a text that has at most so many bytes."""
+    """The longest prefix of a text that has at most `most` bytes."""
     size = 0
     for position, character in enumerate(text):
         size += len(_encoded(character))
@@ -53,8 +54,8 @@ def _cut(text: str, most: int) -> str:
 
 
 def _encoded(text: str) -> bytes:
-    """A name as a file system stores it."""
+    """A name in the encoding of the file system."""
     try:
         return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # other lone surrogates, which Windows takes
+    except UnicodeEncodeError:  # other lone surrogates, which Windows allows
         return text.encode("utf-8", "surrogatepass")

@@ -1,8 +1,8 @@
-"""How loud a recording is where somebody speaks, whatever else is in it.
+"""Active level, noise floor and loudness of a recording, robust against everything but speech.
 
-What nobody hears does not count: a constant offset, rumble below 20 Hz and ultrasound are left out
-of every power, and a click or a slammed door does not rule over the rest. Waves are float32
-`(channels, samples)`, full scale is 1.0; powers are mean squares, 0 dBFS is an RMS of 1.
+Powers exclude constant offsets, rumble below 20 Hz and ultrasound, and a click or a slammed door
+does not dominate them. Waves are float32 (channels, samples), full scale is 1.0; powers are mean
+squares, 0 dBFS is an RMS of 1.
 """
 
 from __future__ import annotations
@@ -17,34 +17,37 @@ from denoiser.audio.layouts import SILENT_CHANNEL_DB, Downmix, loudness_weights
 from denoiser.errors import needing
 from denoiser.files import StrPath
 
-FLOOR_DBFS = -140.0  # level of digital silence: just below a step of 24 bits
+FLOOR_DBFS = -140.0  # level of digital silence: just below one step at 24 bits
 AUDIBLE_HZ = (20.0, 20_000.0)
-STRETCH_SECONDS = 0.4  # of BS.1770's gate
+STRETCH_SECONDS = 0.4  # length of a block in BS.1770
 FRAME_SECONDS = 0.02
-CLICK_FRAMES = 2  # of a stretch that a click may fill
-SLAM_STRETCHES, SLAM_FRAMES = 2, 25  # of a recording that a slammed door may fill
-RARE_DB = 6.0  # that such a thing is above the rest
-SMALL_OFFSET = 0.03  # of the RMS of active parts
-GATE_DB = -10.0  # below the mean of all stretches: pauses
-SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770: nothing below it counts
-ABSURD_BLOCKS = 8  # of a loudness, 0.1 s each, that a broken sample or a slam may fill
-ABSURD_DB = 20.0  # that such a thing is above the next loudest
-SILENT_POWER = 1e-20  # -200 dBFS: below it there are only the remains of a filter
+CLICK_FRAMES = 2  # at most so many frames of a stretch are a click
+SLAM_STRETCHES, SLAM_FRAMES = 2, 25  # at most so many are a slammed door
+RARE_DB = 6.0  # a click or slam is louder than the rest by this
+SMALL_OFFSET = 0.03  # relative to the RMS of the active parts
+GATE_DB = -10.0  # relative to the mean of all stretches: below it are pauses
+SILENT_LUFS = -70.0  # the absolute gate of ITU-R BS.1770
+ABSURD_BLOCKS = 8  # at most so many blocks, 0.1 s apart, hold a corrupt sample or a slam
+ABSURD_DB = 20.0  # which is louder than the next loudest by this
+SILENT_POWER = 1e-20  # -200 dBFS: below it is only filter residue
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one look at a whole recording tells."""
+    """Levels of a whole recording, measured in one pass."""
 
     samples: int
-    peak: float  # largest magnitude, offset and all
-    offset: np.ndarray  # (channels, 1): the constant part of every channel, 0 where it is small
+    peak: float  # largest magnitude, including the offset
+    offset: np.ndarray  # (channels, 1): the constant offset of each channel, 0 if small
     power: float  # of the active parts of the loudest channel; 0.0 for silence
     covariance: np.ndarray  # (channels, channels), of the active parts
 
 
 def survey(blocks: Iterable[np.ndarray], sample_rate: int) -> Survey:
-    """Levels of a recording that comes as consecutive waves; memory for 0.4 s and a few numbers."""
+    """Levels of a recording that comes as consecutive waves (channels, n).
+
+    Holds 0.4 s and a few numbers in memory. Raises ValueError without any sample.
+    """
     steps = surveying(blocks, sample_rate)
     while True:
         try:
@@ -82,7 +85,7 @@ def surveying(blocks: Iterable[np.ndarray], sample_rate: int) -> Generator[int, 
 
 
 def downmix_of(path: StrPath) -> Downmix:
-    """How a file's channels become one; looks at all of it where there are several."""
+    """How to mix a file to one channel; reads all of it if it has several. Raises AudioError."""
     about = audio.info(path)
     if about.channels == 1:
         return Downmix("mono", np.ones((1, 1)))
@@ -90,7 +93,7 @@ def downmix_of(path: StrPath) -> Downmix:
 
 
 def stretches(blocks: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
-    """Consecutive waves -> consecutive waves of `size` samples, the last one shorter."""
+    """Consecutive waves (channels, n) -> waves of `size` samples, the last one shorter."""
     held = None
     for block in blocks:
         held = block if held is None else np.concatenate((held, block), axis=1)
@@ -103,7 +106,7 @@ def stretches(blocks: Iterable[np.ndarray], size: int) -> Iterable[np.ndarray]:
 
 
 def audible(wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """What of a wave `(channels, n)` lies in AUDIBLE_HZ, as float64; meant for pieces of 0.4 s."""
+    """The part of a wave (channels, n) within AUDIBLE_HZ, as float64; meant for pieces of 0.4 s."""
     spectrum = np.fft.rfft(wave.astype(np.float64), axis=1)
     hz = np.fft.rfftfreq(wave.shape[1], 1 / sample_rate)
     spectrum[:, (hz < AUDIBLE_HZ[0]) | (hz > AUDIBLE_HZ[1])] = 0
@@ -111,9 +114,9 @@ def audible(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def frame_powers(wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mean squares `(channels, n)` of FRAME_SECONDS each; what is left over does not count.
+    """Mean squares (channels, n) of frames of FRAME_SECONDS; an incomplete last frame is left out.
 
-    A wave that is shorter than that is one frame.
+    A wave shorter than one frame is one frame.
     """
     size = min(max(1, round(FRAME_SECONDS * sample_rate)), wave.shape[1])
     wave = wave[:, : wave.shape[1] // size * size]
@@ -121,22 +124,22 @@ def frame_powers(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def usual(powers: np.ndarray, few: int, above_db: float) -> np.ndarray:
-    """Which of several powers (n,) are not far above all but a few: no click, no slammed door.
+    """Mask of the powers (n,) that are not outliers such as a click or a slammed door.
 
-    The `few` loudest, or a fifth where that is less, do not count if they are more than `above_db`
-    above the next one.
+    The `few` loudest, or the loudest fifth if that is fewer, are outliers if they exceed the next
+    loudest by more than `above_db`.
     """
     next_one = np.sort(powers)[-1 - min(few, len(powers) // 5)]
     return powers <= next_one * 10 ** (above_db / 10)
 
 
 def _power(frames: np.ndarray) -> float:
-    """Mean power of frames (channels, n) of the loudest channel, without clicks."""
+    """Mean power of frames (channels, n) in the loudest channel, without clicks."""
     return max(float(row[usual(row, CLICK_FRAMES, RARE_DB)].mean()) for row in frames)
 
 
 def _active(powers: np.ndarray) -> tuple[np.ndarray, float]:
-    """Which stretches (n,) are neither pauses nor a slammed door, and their mean power."""
+    """Mask of the stretches (n,) that are neither pauses nor outliers, and their mean power."""
     counted = usual(powers, SLAM_STRETCHES, RARE_DB)
     counted &= powers >= powers[counted].mean() * 10 ** (GATE_DB / 10)
     power = float(powers[counted].mean())
@@ -144,12 +147,15 @@ def _active(powers: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def decibels(power: float) -> float:
-    """Of a mean square, in dB; digital silence is FLOOR_DBFS."""
+    """A mean square in dB; digital silence gives FLOOR_DBFS."""
     return float(10 * np.log10(max(power, 10 ** (FLOOR_DBFS / 10))))
 
 
 class Meter:
-    """Noise floor, SNR, loudness and peak of a recording that comes in pieces (channels, n)."""
+    """Noise floor, SNR, loudness and peak of a recording that comes in pieces (channels, n).
+
+    Raises MissingExtra without pyloudnorm.
+    """
 
     def __init__(self, sample_rate: int, layout: str):
         with needing("score"):
@@ -165,6 +171,7 @@ class Meter:
         self.states = [np.zeros((len(self.weights), 2)) for _ in self.filters]
 
     def add(self, wave: np.ndarray) -> None:
+        """Takes the next piece (channels, n), float32."""
         self.peak = max(self.peak, float(np.abs(wave).max(initial=0)))
         wave = np.concatenate((self.rest, wave), axis=1)
         whole = wave.shape[1] // self.size * self.size
@@ -183,7 +190,7 @@ class Meter:
         self.weighted.append(frame_powers(wave, self.sample_rate))
 
     def summary(self) -> dict[str, float]:
-        """noise_floor_db and snr_db (as in the pauses), loudness_lufs, peak_dbfs."""
+        """noise_floor_db (dBFS), snr_db (active parts over pauses), loudness_lufs and peak_dbfs."""
         if self.rest.shape[1]:
             self._add(self.rest)
             self.rest = self.rest[:, :0]
@@ -200,7 +207,7 @@ class Meter:
         }
 
     def _loudness(self) -> float:
-        """Integrated loudness, ITU-R BS.1770-4: stretches of 0.4 s every 0.1 s, gated twice."""
+        """Integrated loudness, ITU-R BS.1770-4: blocks of 0.4 s every 0.1 s, gated twice."""
         powers = self.weights @ np.concatenate(self.weighted, axis=1)
         sums = np.cumsum(np.concatenate(([0.0], powers)))
         blocks = ((sums[20:] - sums[:-20]) / 20)[::5]
@@ -216,6 +223,6 @@ def _lufs(powers: np.ndarray) -> np.ndarray:
 
 
 def _of_audible_channels(powers: np.ndarray) -> np.ndarray:
-    """Mean (n,) over the channels (channels, n) that are not silent."""
+    """Mean over the channels that are not silent: (channels, n) -> (n,)."""
     whole = powers.mean(axis=1) if powers.size else np.zeros(len(powers))
     return powers[whole >= whole.max() * 10 ** (SILENT_CHANNEL_DB / 10)].mean(axis=0)

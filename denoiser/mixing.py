@@ -1,8 +1,8 @@
-"""What becomes of a recording and its enhanced twin: any strength, what was removed.
+"""A recording combined with its enhanced version: any strength, or the removed part alone.
 
-The model runs once, at full strength; all this is done with its result, in pieces, so that memory
-does not grow with the length, and in one pass for all that want to hear of it: see `observe`. Waves
-are (C, n) float32. Every function raises AudioError in one sentence.
+The model runs once, at full strength; everything here is made from that result, in pieces, so that
+memory use does not depend on the length, and in one pass for all listeners: see `observe`. Waves
+are (C, n) float32. Every function raises AudioError with one sentence.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ PATH = (str, os.PathLike)
 
 
 class Listener:
-    """Takes part in one walk over a recording and its enhanced twin: see `observe`."""
+    """Receives a recording and its enhanced version in step: see `observe`."""
 
     def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
-        """The next pieces of both, (C, n) float32."""
+        """Processes the next pieces of both, (C, n) float32."""
 
     def finish(self) -> None:
-        """All has come."""
+        """Called once after the last pieces."""
 
     def drop(self) -> None:
-        """No more comes: something failed, or nobody waits for it any longer."""
+        """Called instead of `finish` if the pass fails or is cancelled."""
 
 
 def observe(source: Source, enhanced: Source, *listeners: Listener) -> Iterator[int]:
-    """One pass over a recording and its enhanced twin for all listeners; yields the samples done.
+    """One pass over a recording and its enhanced version; yields the samples done so far.
 
-    Either is the path of a file or consecutive waves (C, n). Closing the generator ends the pass:
-    the listeners are told, and files that are not whole do not appear. Raises AudioError in one
-    sentence where the two do not belong together.
+    Each of the two is the path of a file or an iterable of waves (C, n). Every listener receives
+    all pieces. Closing the generator cancels the pass: `drop` is called on every listener, and
+    incomplete files are deleted. Raises AudioError if the two differ in length, rate or channels.
     """
     done = 0
     try:
@@ -71,12 +71,12 @@ def remix(
     removed: bool = False,
     notify: audio.Notify | None = None,
 ) -> None:
-    """Write a mixture of a recording and its full-strength twin, or what that leaves out.
+    """Writes a mixture of a recording and its full-strength enhanced version, or the removed part.
 
-    `source` is any audio or video file, `enhanced` what `denoise_file` made of it as 32 bit float,
-    `target` a .wav (in the bit depth of the source), .flac or .mp3. strength 0 is the source, 1 the
-    enhanced file: sample for sample what `denoise` gives. Nothing is clipped: see
-    `audio.fitting_gain`, which `notify` belongs to.
+    `source` is any audio or video file, `enhanced` the 32-bit float file that `denoise_file` made
+    of it, `target` a .wav (in the bit depth of the source), .flac or .mp3. `strength` 0 gives the
+    source, 1 the enhanced file, sample for sample as `denoise` does. Nothing is clipped: see
+    `audio.fitting_gain`, which also explains `notify`. Raises AudioError.
     """
     gain = 1.0
     if Path(target).suffix.lower() != ".wav":
@@ -89,11 +89,12 @@ def remix(
 
 
 class File(Listener):
-    """A file with the rate, channels and tags of the recording: a mixture, or what that leaves out.
+    """A listener that writes a mixture, or the removed part, to a file.
 
-    strength and `removed` are those of `remix`, `subtype` is the bit depth (default: that of the
-    recording), `gain` a factor for all of it. What goes above full scale widens a WAV; for .flac
-    and .mp3 the gain must keep it below. `limiter` (see `loudness`) is the last to change it.
+    The file has the rate, channels and tags of the source. `strength` and `removed` are those of
+    `remix`; `subtype` is the bit depth (default: that of the source); `gain` is a factor for the
+    whole file. Samples above full scale turn a WAV into 32-bit float; for .flac and .mp3 the gain
+    must prevent them. A `limiter` (see `loudness`) comes last.
     """
 
     def __init__(
@@ -129,17 +130,21 @@ class File(Listener):
 
 
 def _share(noisy: np.ndarray, enhanced: np.ndarray, strength: float, removed: bool) -> np.ndarray:
-    """The mixture of both (C, n) at a strength, or what it leaves out of the noisy one."""
+    """The mixture of two waves (C, n) at a strength, or what it removes from the noisy one."""
     mixture = mixed(noisy, enhanced, strength)
     return noisy - mixture if removed else mixture
 
 
 def pairs(source: Source, enhanced: Source) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Equally long pieces of two recordings of one length, rate and channels, in step.
+    """Pieces of equal length (C, n) of two recordings, in step.
 
-    Either is the path of a file or consecutive waves (C, n).
+    Each of the two is the path of a file or an iterable of waves (C, n). Raises AudioError if they
+    differ in length, rate or channels.
     """
-    names = [_name(each, usual) for each, usual in ((source, "the recording"), (enhanced, "it"))]
+    names = [
+        _name(each, usual)
+        for each, usual in ((source, "the recording"), (enhanced, "the denoised version"))
+    ]
     if isinstance(source, PATH) and isinstance(enhanced, PATH):
         shapes = [
             (about.sample_rate, about.channels) for about in map(audio.info, (source, enhanced))
@@ -153,13 +158,13 @@ def pairs(source: Source, enhanced: Source) -> Iterator[tuple[np.ndarray, np.nda
             more = next(others, None)
             if more is None:
                 raise audio.AudioError(
-                    f"{names[0]} is longer than what was made of it: denoise it again."
+                    f"{names[0]} is longer than its denoised version: denoise it again."
                 )
             held = more if held is None else np.concatenate((held, more), axis=1)
         yield block, held[:, : block.shape[1]]
         held = held[:, block.shape[1] :]
     if any(rest.shape[1] for rest in (held, next(others, None)) if rest is not None):
-        raise audio.AudioError(f"{names[1]} is longer than {names[0]}: denoise that again.")
+        raise audio.AudioError(f"{names[1]} is longer than {names[0]}: denoise the original again.")
 
 
 def _name(source: Source, usual: str) -> str:
@@ -171,9 +176,10 @@ def _waves(source: Source) -> Iterable[np.ndarray]:
 
 
 def to_mono(source: StrPath, target: StrPath, notify: audio.Notify | None = None) -> None:
-    """All channels as one (see `layouts.Downmix`), in the bit depth of the source.
+    """Mixes all channels to one (see `layouts.Downmix`), in the bit depth of the source.
 
-    `notify` hears of damage, and where channels would have cancelled each other out.
+    `notify` receives a sentence about damage, and one if the channels would have cancelled each
+    other. Raises AudioError.
     """
     about, downmix = audio.info(source), levels.downmix_of(source)
     if downmix.remark and notify:
@@ -186,10 +192,10 @@ def to_mono(source: StrPath, target: StrPath, notify: audio.Notify | None = None
 
 
 def add_noise(speech: StrPath, noise: StrPath, target: StrPath, *, snr_db: float) -> None:
-    """A clean recording with a noise under it, repeated as often as it must be.
+    """Mixes a noise into a clean recording, repeated as often as necessary.
 
-    snr_db compares the active parts of both (see `levels`). A mixture that would be clipped is
-    turned down as a whole.
+    `snr_db` is the ratio of the active parts of both (see `levels`). A mixture that would clip is
+    attenuated as a whole. Raises AudioError, for silence too.
     """
     about, downmix = audio.info(speech), levels.downmix_of(noise)
     noise_rate = audio.info(noise).sample_rate
@@ -197,11 +203,11 @@ def add_noise(speech: StrPath, noise: StrPath, target: StrPath, *, snr_db: float
     disturbance = levels.survey(map(downmix, audio.blocks(noise)), noise_rate)
     if not voice.power or not disturbance.power:
         quiet = noise if voice.power else speech
-        raise audio.AudioError(f"{Path(quiet).name} holds only silence: choose another.")
+        raise audio.AudioError(f"{Path(quiet).name} contains only silence: choose another file.")
     gain = np.float32(np.sqrt(voice.power / disturbance.power) * 10 ** (-snr_db / 20))
 
     def noises() -> Iterator[np.ndarray]:
-        """The noise as one channel without its constant part, (1, n), again and again."""
+        """Yields the noise as one channel (1, n) without its constant offset, endlessly."""
         resampler = audio.Resampler(noise_rate, about.sample_rate, 1)
         while True:
             for wave in audio.blocks(noise):

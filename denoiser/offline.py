@@ -1,10 +1,10 @@
-"""Whole recordings through a model: any rate, channels and length in, the same out.
+"""Denoising whole recordings: any rate, number of channels and length, all kept in the output.
 
-A recording is levelled, resampled to the model's rate and enhanced in chunks. Each chunk carries on
-exactly where the one before ended and also hears as much of what follows as the model asks for, so
-that its backward half knows what comes; neighbouring chunks are cross-faded by the overlapping
-windows of the synthesis. Channels follow one another, so that eight need hardly more memory than
-one. Every level, length, rate and channel comes back as it was.
+A recording is brought to a standard level, resampled to the model's rate and enhanced in chunks.
+The model's state carries over from chunk to chunk, and each chunk comes with as much of the
+following sound as the model needs for its backward recurrences; the overlapping synthesis windows
+cross-fade neighbouring chunks. Channels are processed one after another, so that eight need hardly
+more memory than one. The output has the input's level, length, rate and channels.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ CHUNK_SECONDS = 20.0
 def denoise(
     model: Model, wave: np.ndarray, sample_rate: int, *, strength: float = 1.0
 ) -> np.ndarray:
-    """Noisy wave (C, T), float32 -> the same shape without the noise.
+    """Noisy wave (C, T), float32 -> enhanced wave (C, T), float32, at the same rate and level.
 
-    strength 1 is the enhanced wave, 0 the input bit for bit, between them a mixture of both.
-    Raises ValueError for anything but finite float32 (channels, samples) of at least one sample, at
-    4 to 768 kHz.
+    `strength` 1 gives the enhanced wave, 0 the input bit for bit, values between them a mixture of
+    both. Raises ValueError unless the wave is finite float32 (channels, samples) with at least one
+    sample, at 4 to 768 kHz.
     """
     if not isinstance(wave, np.ndarray) or wave.ndim != 2 or wave.dtype != np.float32:
         got = f"{wave.dtype} {wave.shape}" if isinstance(wave, np.ndarray) else type(wave).__name__
@@ -60,17 +60,18 @@ def denoise_file(
     subtype: str | None = None,
     notify: Notify = warnings.warn,
 ) -> Generator[float, None, None]:
-    """Denoise an audio or video file into an audio file, yielding the share done after each chunk.
+    """Denoises an audio or video file into an audio file; yields the fraction done so far.
 
-    Memory does not grow with the length. The target keeps rate, channels, length and, unless
-    `subtype` names another and where its format can, bit depth; it appears when all is done, and
-    not at all if the generator is closed before. Raises AudioError in one sentence.
+    Memory use does not depend on the length. The target keeps rate, channels and length, and the
+    bit depth if its format supports it and `subtype` names no other. It appears only when complete,
+    and not at all if the generator is closed early. `notify` receives a sentence about damage in
+    the source and about anything the target cannot keep. Raises AudioError.
     """
     check_strength(strength)
     carried = tags.carried(source, target, notify)
     if Path(target).suffix.lower() == ".wav":
         yield from _denoise_wav(model, source, target, strength, subtype, notify, carried)
-    else:  # whose loudest sample is known at the end
+    else:  # its peak is known only at the end
         with tempfile.TemporaryDirectory(dir=Path(target).parent, prefix=".") as folder:
             whole = Path(folder, "whole.wav")
             yield from _denoise_wav(model, source, whole, strength, "FLOAT", notify, tags.Tags())
@@ -108,7 +109,7 @@ def _denoise_wav(
 
 
 def level_gain(blocks: Iterable[np.ndarray], sample_rate: int) -> float:
-    """Factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for silence."""
+    """The factor that brings the active parts of waves (C, n) to LEVEL_DBFS; 1 for silence."""
     return _gain(levels.survey(blocks, sample_rate))
 
 
@@ -125,10 +126,10 @@ def denoise_blocks(
     before: levels.Survey,
     notify: Notify = warnings.warn,
 ) -> Iterator[np.ndarray]:
-    """Consecutive waves (C, n) -> consecutive denoised waves, in all as long as what came in.
+    """Consecutive waves (C, n) -> consecutive denoised waves of the same total length.
 
-    `before` is the survey of all that comes in. The model is given it at one level, without its
-    constant part, which nobody hears, and without the absurd values of single broken samples.
+    `before` is the survey of the whole input. It determines the gain in front of the model and the
+    constant offset to subtract; isolated extreme samples are limited.
     """
     if strength == 0:
         yield from blocks
@@ -150,12 +151,12 @@ def denoise_blocks(
 
 
 def _pieces(wave: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """A wave (C, n) in pieces of `size` samples, so that not all steps hold all of it."""
+    """A wave (C, n) in pieces of `size` samples, so that no processing step holds all of it."""
     for start in range(0, wave.shape[1], size):
         yield wave[:, start : start + size]
 
 
 def return_free_memory() -> None:
-    """Give the kernel what lies free between live blocks of glibc's heap: for hours it adds up."""
+    """Returns freed memory from glibc's heap to the kernel; in a server it would add up."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

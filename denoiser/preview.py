@@ -1,8 +1,8 @@
-"""What a player needs of a recording and its enhanced twin: one file for both, and its outline.
+"""Files for an audio player: a recording and its enhanced version in one file, and their outline.
 
-Both lie side by side as channels, so that a player cannot lose their sync. A recording of up to
-LOSSLESS_SECONDS becomes FLAC; a longer one Opus in WebM, at 64 kbit/s a channel: 45 minutes are
-then 86 MB and not 350.
+The two are channels of one file, so that a player cannot lose their synchronisation. Up to
+LOSSLESS_SECONDS it is FLAC; beyond that Opus in WebM at 64 kbit/s per channel, so that 45 minutes
+take 86 MB instead of 350 MB.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from denoiser.audio.layouts import conversion, convert
 from denoiser.files import StrPath, beside
 from denoiser.mixing import Listener
 
-MOST_RATE = 48000  # Hz: what browsers play, and what Opus is
+MOST_RATE = 48000  # Hz: browsers play it, and Opus uses it
 LOSSLESS_SECONDS = 300.0
-FULLEST = 0.9  # of what is turned down: resampling may add to it
-BIT_RATE = 64_000  # a channel and second, of Opus
+FULLEST = 0.9  # peak after attenuation: resampling may raise it
+BIT_RATE = 64_000  # per channel and second, for Opus
 OUTLINE_SECONDS = 0.01
 OUTLINE_COLUMNS = 2400
 
 
 def name(seconds: float) -> str:
-    """The name of the file for a recording of that length."""
+    """The file name of the preview for a recording of that length."""
     return "preview.flac" if seconds <= LOSSLESS_SECONDS else "preview.webm"
 
 
 def sides(seconds: float, channels: int) -> int:
-    """How many channels either of both has in that file: 1 or 2.
+    """How many channels each of the two has in the preview: 1 or 2.
 
-    Opus holds two pairs, each coded apart from the other, of mono as well.
+    Opus stores two stereo pairs, each coded separately, even for mono.
     """
     return 1 if channels == 1 and seconds <= LOSSLESS_SECONDS else 2
 
 
 class Preview(Listener):
-    """A .flac or .webm with the noisy channels first and the enhanced ones behind them.
+    """A listener that writes a .flac or .webm: the noisy channels, then the enhanced ones.
 
-    Surround sound is mixed to stereo. `peak` is the largest magnitude in either: what goes above
-    full scale is turned down, both alike.
+    Surround sound is mixed to stereo. `peak` is the largest magnitude in either recording; above
+    full scale, both are attenuated by the same factor.
     """
 
     def __init__(self, source: StrPath, target: StrPath, *, peak: float):
@@ -73,7 +73,7 @@ class Preview(Listener):
 
 
 class _Opus:
-    """Four channels, two pairs, as Opus in WebM; written under another name until it is whole."""
+    """Two stereo pairs as Opus in WebM; a temporary file replaces the target when complete."""
 
     def __init__(self, path: StrPath):
         self.path = Path(path)
@@ -104,7 +104,7 @@ class _Opus:
 
 
 class Outline(Listener):
-    """The peaks of a recording and its enhanced twin."""
+    """A listener that collects the peaks of a recording and its enhanced version."""
 
     def __init__(self, sample_rate: int):
         self.size = max(1, round(OUTLINE_SECONDS * sample_rate))
@@ -116,7 +116,7 @@ class Outline(Listener):
         self.peaks.append(np.maximum.reduceat(loudest, starts, axis=1))
 
     def columns(self) -> dict[str, list[float]]:
-        """The peaks "before" and "after" of at most OUTLINE_COLUMNS equal stretches."""
+        """The peaks "before" and "after" in at most OUTLINE_COLUMNS equal intervals."""
         peaks = np.concatenate(self.peaks, axis=1)
         starts = np.linspace(0, peaks.shape[1], OUTLINE_COLUMNS, endpoint=False)
         outlines = np.maximum.reduceat(peaks, np.unique(starts.astype(int)), axis=1)

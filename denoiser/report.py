@@ -1,6 +1,6 @@
-"""What the denoiser did to a recording, in numbers: noise floor, SNR, loudness, peak.
+"""Measurements before and after denoising: noise floor, SNR, loudness, peak.
 
-Everything is measured in pieces, so that memory does not grow with the length.
+Recordings are processed in pieces, so that memory use does not depend on the length.
 """
 
 from pathlib import Path
@@ -15,17 +15,17 @@ from denoiser.levels import Meter, downmix_of
 from denoiser.mixing import Listener, Source, observe
 from denoiser.stream import mixed
 
-LITTLE_DB, MUCH_DB = -40.0, -20.0  # removed, and kept, to the whole
-JUDGED_SECONDS = 60.0  # of the beginning, by DNSMOS
+LITTLE_DB, MUCH_DB = -40.0, -20.0  # power removed, and kept, relative to the whole
+JUDGED_SECONDS = 60.0  # from the beginning, for DNSMOS
 
 
 def report(
     source: StrPath, enhanced: Source, *, strength: float = 1.0, dnsmos: bool = False
 ) -> dict[str, Any]:
-    """A recording and its full-strength twin -> numbers before and after, at a strength.
+    """Compares a recording with its full-strength enhanced version at a strength.
 
-    See `Levels.numbers`; if asked for, `before` and `after` hold the dnsmos of the first minute,
-    too. Raises AudioError in one sentence.
+    Returns the numbers of `Levels.numbers`; with `dnsmos`, `before` and `after` also contain the
+    DNSMOS scores of the first minute. Raises AudioError.
     """
     levels = Levels(source, strength)
     opinions = Opinions(source, strength, downmix_of(source)) if dnsmos else None
@@ -39,14 +39,14 @@ def report(
 
 
 class Levels(Listener):
-    """Levels of a recording and of its mixture with the enhanced twin at a strength."""
+    """A listener that measures a recording and its mixture with the enhanced version."""
 
     def __init__(self, source: StrPath, strength: float = 1.0):
         self.name, self.about, self.strength = Path(source).name, audio.info(source), strength
         rate, layout = self.about.sample_rate, self.about.layout
         self.meters = {side: Meter(rate, layout) for side in ("before", "after")}
         self.samples = 0
-        self.energy = np.zeros(3)  # of the recording, of what is kept, of what is removed
+        self.energy = np.zeros(3)  # of the recording, the kept part and the removed part
 
     def add(self, noisy: np.ndarray, enhanced: np.ndarray) -> None:
         after = mixed(noisy, enhanced, self.strength)
@@ -58,9 +58,11 @@ class Levels(Listener):
         self.samples += noisy.shape[1]
 
     def numbers(self) -> dict[str, Any]:
-        """`before` and `after` hold noise_floor_db (a tenth of all 20 ms stretches are not louder),
-        snr_db (the active stretches over that floor), loudness_lufs and peak_dbfs; beside them
-        seconds, sample_rate, channels. `remark` is a sentence if hardly anything or nearly
+        """The measurements, as JSON types.
+
+        `before` and `after` contain noise_floor_db (the 10th percentile of 20 ms frame levels, in
+        dBFS), snr_db (active parts over that floor), loudness_lufs and peak_dbfs; beside them stand
+        seconds, sample_rate (Hz) and channels. `remark` is a sentence if hardly anything or nearly
         everything was removed, otherwise None.
         """
         whole, kept, removed = map(float, self.energy)
@@ -73,7 +75,7 @@ class Levels(Listener):
 
 
 class Opinions(Listener):
-    """The first minute of both, (C, n) mixed to one channel, for DNSMOS."""
+    """A listener that keeps the first minute of both, (C, n) mixed to one channel, for DNSMOS."""
 
     def __init__(self, source: StrPath, strength: float, downmix: Downmix):
         self.name, self.sample_rate = Path(source).name, audio.info(source).sample_rate
@@ -90,11 +92,11 @@ class Opinions(Listener):
         self.samples += noisy.shape[1]
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """side -> what listeners would say, 1 to 5. Raises AudioError."""
+        """ "before" and "after" -> DNSMOS scores, 1 to 5. Raises AudioError if it is too short."""
         if self.samples < metrics.LEAST_JUDGED_SECONDS * self.sample_rate:
             raise audio.AudioError(
-                f"{self.name} is too short for DNSMOS: it needs "
-                f"{metrics.LEAST_JUDGED_SECONDS} s or more."
+                f"{self.name} is too short for DNSMOS: it needs at "
+                f"least {metrics.LEAST_JUDGED_SECONDS} s."
             )
         joined = {side: np.concatenate(waves)[: self.most] for side, waves in self.waves.items()}
         return {
@@ -105,9 +107,9 @@ class Opinions(Listener):
 
 def _remark(whole: float, kept: float, removed: float, name: str) -> str | None:
     if not whole:
-        return f"{name} holds only silence."
+        return f"{name} contains only silence."
     if removed <= whole * 10 ** (LITTLE_DB / 10):
-        return "Almost nothing was removed: the recording was clean already, or the strength is 0."
+        return "Almost nothing was removed: the recording is already clean, or the strength is 0."
     if kept <= whole * 10 ** (MUCH_DB / 10):
         return "Almost everything was removed: is there speech in the recording?"
     return None

@@ -78,7 +78,7 @@ def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
 
     _check(enhanced)
     if len(enhanced) < LEAST_JUDGED_SECONDS * sample_rate:
-        raise ValueError(f"DNSMOS needs {LEAST_JUDGED_SECONDS} s or more.")
+        raise ValueError(f"DNSMOS needs at least {LEAST_JUDGED_SECONDS} s.")
     wave = np.clip(_at(enhanced, sample_rate, 16000), -1.0, 1.0)
     scores = reference.run(wave, 16000)
     return {ours: float(scores[theirs]) for ours, theirs in DNSMOS_NAMES.items()}

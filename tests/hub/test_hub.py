@@ -126,7 +126,9 @@ def test_weights_cut_short_on_the_hub_are_refused(server, repo):
 def test_a_config_that_does_not_fit_is_refused_before_weights_are_fetched(server, repo):
     _, files = repo.files("main")
     repo.commit(files | {"config.json": b'{"model": "Wave"}'})
-    assert "names the model 'Wave': known are BandUNet" in refusal(download.fetch, NAME)
+    assert "has the unknown model 'Wave': known models are BandUNet" in refusal(
+        download.fetch, NAME
+    )
     assert server.asked("model.safetensors") == []
 
 

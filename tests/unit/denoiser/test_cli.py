@@ -152,7 +152,7 @@ def test_a_console_that_lacks_a_character_stops_nothing(
     ("error", "code", "sentences"),
     [(BrokenPipeError(32, "Broken pipe"), 0, []),
      (OSError(28, "No space left on device"), 1,
-      2 * ["The results cannot be printed: no space left on device."])],
+      2 * ["Results cannot be printed: no space left on device."])],
 )  # fmt: skip
 def test_a_console_that_fails_stops_nothing(
     capsys, recordings, monkeypatch, error, code, sentences

@@ -231,7 +231,7 @@ def test_where_nothing_fits_the_cpu_does_the_rest():
     model.hops = 0
     parts += steps
     assert np.abs(np.concatenate(parts, axis=1) - wave).max() < 1e-6
-    assert notices == ["The GPU has too little memory left: the CPU does the rest."]
+    assert notices == ["The GPU is out of memory: processing continues on the CPU."]
     assert len(model.tried) <= 8  # two good runs, then 20, 10, 5, 2.5, 1.25 and 1 s of chunk
 
 

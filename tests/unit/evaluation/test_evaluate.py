@@ -211,7 +211,7 @@ def test_a_folder_without_pairs_is_a_sentence(tmp_path, capsys):
 
 def test_a_name_on_the_hub_is_refused_before_anything_is_scored(few, capsys):
     assert cli.main(["me/quiet", "few"]) == 1
-    sentence = "No checkpoint at me/quiet: give a folder that holds config.json.\n"
+    sentence = "No checkpoint at me/quiet: give a folder that contains config.json.\n"
     assert capsys.readouterr().err == sentence
     assert not Path("runs").exists()
 
