@@ -1,4 +1,8 @@
-"""Settings of all tests, and the page as those need it that visit it."""
+"""Settings of all tests, and the page as those need it that visit it.
+
+Heavy packages are imported where they are used: pytest-xdist's controller, which runs no test,
+loads this file before it starts its workers.
+"""
 
 import os
 import shutil
@@ -6,14 +10,12 @@ import threading
 import time
 
 import pytest
-import soundfile as sf
-import torch
-from sounds import speech_like
 
-pytest_plugins = ["hub_fixtures"]
+# Before anything loads NumPy or torch, here and in the processes that tests start: the tensors are
+# small, and threads would only wait for each other, which they do by computing
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["OMP_NUM_THREADS"] = "1"  # of processes that tests start, too
-torch.set_num_threads(1)  # small tensors: threads would only wait for each other
+pytest_plugins = ["hub_fixtures"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -74,6 +76,9 @@ def client(url, tmp_path):
 @pytest.fixture
 def noisy(tmp_path):
     """Two seconds and a bit of 44.1 kHz stereo in 24 bit."""
+    import soundfile as sf
+    from sounds import speech_like
+
     path = tmp_path / "inter.view.wav"
     sf.write(path, speech_like(2.345, 44100, 2), 44100, subtype="PCM_24")
     return path
@@ -103,7 +108,9 @@ def browser(tmp_path_factory):
         if os.environ.get("CI"):
             pytest.fail("the browser tests must run here: install Debian's chromium")
         pytest.skip("no chromium on PATH")
+    import soundfile as sf
     from playwright.sync_api import sync_playwright
+    from sounds import speech_like
 
     voice = tmp_path_factory.mktemp("microphone") / "voice.wav"
     sf.write(voice, speech_like(5.0, 48000), 48000, subtype="PCM_16")

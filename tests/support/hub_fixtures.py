@@ -3,16 +3,10 @@
 import json
 import threading
 
-import numpy as np
 import pytest
-import torch
 from hub_server import TOKEN, Hub, Repo
 from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars
-
-import denoiser
-from denoiser import checkpoint
-from denoiser.models.band import BandUNet, BandUNetConfig
 
 NAME = "me/quiet"
 SCORES = {
@@ -53,6 +47,11 @@ def away(server, monkeypatch):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A checkpoint as a training run leaves it, with a card that a person has worked on."""
+    import torch
+
+    from denoiser import checkpoint
+    from denoiser.models.band import BandUNet, BandUNetConfig
+
     folder = tmp_path_factory.mktemp("runs") / "band"
     torch.manual_seed(0)
     checkpoint.save(BandUNet(BandUNetConfig(channels=16)), folder)
@@ -75,14 +74,21 @@ def repo(server, folder):
     return repo
 
 
-def output(source) -> np.ndarray:
+def output(source):
+    """A second of noise (1, 16000), denoised by the weights of `source`."""
+    import numpy as np
+
+    import denoiser
+
     wave = np.random.default_rng(0).normal(0, 0.1, (1, 16000)).astype(np.float32)
     return denoiser.denoise(denoiser.load(source, "cpu"), wave, 16000)
 
 
 def refusal(call, *args, **options) -> str:
     """The sentence with which a call is refused."""
-    with pytest.raises(checkpoint.CheckpointError) as error:
+    from denoiser.checkpoint import CheckpointError
+
+    with pytest.raises(CheckpointError) as error:
         call(*args, **options)
     sentence = str(error.value)
     assert sentence.endswith(".")
