@@ -20,7 +20,7 @@ MASKS = [
 ]  # fmt: skip
 
 
-def tones(channels: int, samples: int = RATE) -> np.ndarray:
+def tones(channels: int, samples: int = 30_000) -> np.ndarray:
     """Another tone in every channel, (channels, samples)."""
     return np.concatenate([0.4 * tone(samples, RATE, hz=hz) for hz in HZ[:channels]])
 
@@ -32,7 +32,8 @@ def heard(wave: np.ndarray) -> list[int]:
 
 
 def write_with_mask(path, channels: int, mask: int) -> None:
-    soundfile.write(path, tones(channels).T, RATE, format="WAVEX", subtype="PCM_16")
+    """24 bits: where there are 16, FFmpeg first tries whether they are DTS, which takes longer."""
+    soundfile.write(path, tones(channels).T, RATE, format="WAVEX", subtype="PCM_24")
     data = bytearray(path.read_bytes())
     start = data.find(b"fmt ") + 8
     data[start + 20 : start + 24] = struct.pack("<I", mask)
@@ -143,7 +144,7 @@ def test_a_voice_that_is_upside_down_on_one_side_stays(snr_db):
 
 
 def test_the_centre_and_the_surrounds_are_3_db_lower_in_a_downmix():
-    wave = tones(6)
+    wave = tones(6, RATE)
     mono = Downmix("5.1", covariance(wave))(wave)[0]
     spectrum = np.abs(np.fft.rfft(mono[:RATE] * np.hanning(RATE)))[list(HZ[:6])]
     levels_db = 20 * np.log10(spectrum / spectrum[0])

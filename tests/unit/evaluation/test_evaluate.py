@@ -239,11 +239,14 @@ def test_multiply_accumulates_are_those_of_the_shapes():
 
 
 def test_speed_is_one_table_of_cpu_time_per_second_of_audio(few, capsys, monkeypatch):
+    heard = []
+
     def once(work) -> float:
         work()
         return 0.6
 
     monkeypatch.setattr(cost, "cpu_seconds", once)
+    monkeypatch.setattr(cost, "denoise", lambda _, wave, rate: heard.append(wave.shape[1] / rate))
     monkeypatch.setattr(cost, "import_seconds", lambda: 1.5)
     live = BandUNet(BandUNetConfig(channels=16, causal=True))
     peak_gib = cost.hour_of_stereo(live.eval(), minutes=1 / 6)
@@ -261,6 +264,7 @@ def test_speed_is_one_table_of_cpu_time_per_second_of_audio(few, capsys, monkeyp
         assert "| `denoise()` of 60 s, 48 kHz mono, one thread | 0.0100 of real time |" in printed
         assert f"| `step()`, hop by hop, one thread | {step}" in printed
         assert f"| peak memory, 60-minute stereo file | {peak_gib:.2f} GiB |" in printed
+    assert heard == [60, 60]
 
 
 def test_extremes_are_what_is_kept_of_speech_and_lost_of_noise(few, capsys, monkeypatch):

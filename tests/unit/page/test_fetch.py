@@ -101,7 +101,7 @@ def server(monkeypatch):
     """A server that counts as public, as http://studio.example/."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.asked, server.names, server.ended = [], [], threading.Event()
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         port, connect = server.server_port, socket.create_connection
 
         def getaddrinfo(host, port, *_, **__):

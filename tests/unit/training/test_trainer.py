@@ -3,17 +3,19 @@
 import copy
 import os
 import socket
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import ranks
 import torch
 from toy import CPU, TOY, batch, weights
 
 from denoiser.models.band import BandUNet
 from training.errors import TrainingError
-from training.losses import band
-from training.optim import distributed
 from training.optim.muon import Muon
 from training.trainer import Trainer, precision
 
@@ -158,33 +160,16 @@ def test_the_model_and_its_critic_each_follow_their_own_loss():
     torch.testing.assert_close(list(trainer.discriminator.parameters()), judged)
 
 
-def _gradients(rank: int, world: int) -> torch.Tensor:
-    """Of one rank's part of a global batch of four; batch statistics fixed, as in evaluation."""
-    trainer = Trainer(TOY, CPU)
-    trainer.model.eval()
-    mine = (tensor[rank::world] for tensor in batch())
-    band.band_objective(trainer.model, *mine)["loss"].backward()
-    gradients = [p.grad for p in trainer.model.parameters()]
-    distributed.average(gradients)
-    return torch.cat([g.flatten() for g in gradients])
-
-
-def _rank(rank: int, port: int, folder: str) -> None:
-    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_num_threads(1)
-    assert distributed.start(CPU) == (rank, 2, CPU)
-    torch.save(_gradients(rank, 2), f"{folder}/{rank}")
-    distributed.stop()
-    os._exit(0)  # gloo's threads abort one in twenty interpreters that end in order
-
-
 def test_two_ranks_give_the_gradients_of_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torch.multiprocessing.spawn(_rank, (port, str(tmp_path)), nprocs=2)
-    alone, first, second = _gradients(0, 1), *(torch.load(tmp_path / name) for name in "01")
+    support = Path(ranks.__file__).parent
+    environment = os.environ | {"PYTHONPATH": f"{support.parents[1]}{os.pathsep}{support}"}
+    subprocess.run(
+        [sys.executable, ranks.__file__, str(port), tmp_path], env=environment, check=True
+    )
+    alone, first, second = ranks.gradients(0, 1), *(torch.load(tmp_path / name) for name in "01")
     assert torch.equal(first, second)
     assert (first - alone).abs().max() < 1e-5 * alone.abs().max()
 
