@@ -51,11 +51,14 @@ def folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    """The Python of an environment with requirements.txt and nothing else, as a Space builds it."""
+    """The Python of an environment with requirements.txt and nothing else, as a Space builds it.
+
+    Only what the page imports is compiled, when it starts: all of it would take half a minute.
+    """
     environment = tmp_path_factory.mktemp("space") / "env"
     uv = shutil.which("uv") or Path(sys.executable).with_name("uv")
     python = environment / "bin" / "python"
-    install = ["pip", "install", "--quiet", "--compile-bytecode", "--python", python]
+    install = ["pip", "install", "--quiet", "--python", python]
     install += ["-r", ROOT / "requirements.txt"]
     if backend := os.environ.get("TORCH_BACKEND"):
         install += ["--torch-backend", backend]
