@@ -65,8 +65,9 @@ def test_two_at_work_take_turns_on_the_model():
 
     class Turns(ThreadPoolExecutor):
         def submit(self, *work):
+            future = super().submit(*work)
             asked.append(work)
-            return super().submit(*work)
+            return future
 
     order, asked = [], []
     model, both = Shared(Model(), Turns(1)), threading.Barrier(2)
