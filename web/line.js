@@ -34,6 +34,7 @@ class Line extends AudioWorkletProcessor {
     if (!worker) return;
     this.worker = worker;
     worker.onmessage = ({ data }) => this.take(data);
+    this.report();
   }
 
   take(wave) {
@@ -42,12 +43,13 @@ class Line extends AudioWorkletProcessor {
   }
 
   process([input], [output]) {
+    if (!this.worker) return true; // time begins with it
     const wave = output[0], from = input[0];
     for (let n = 0; n < wave.length; n++) {
       this.noisy[this.now % RING] = from ? from[n] : 0;
       this.now++;
       if (this.now % HOP === 0) this.send();
-      wave[n] = this.next(this.now - this.latency);
+      wave[n] = this.next(this.now - 1 - this.latency);
       if (this.now % REPORT === 0) this.report();
     }
     return !this.closed;
@@ -55,7 +57,7 @@ class Line extends AudioWorkletProcessor {
 
   // The hop that is complete now, to the worker; unless that cannot keep up
   send() {
-    if (this.slow || !this.worker) return;
+    if (this.slow) return;
     this.slow = this.now - this.ready > TOO_LATE * HOP;
     const start = (this.now - HOP) % RING;
     this.worker.postMessage(this.noisy.slice(start, start + HOP));

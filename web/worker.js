@@ -40,8 +40,8 @@ async function next(stream, hop, port) {
   const milliseconds = performance.now() - start;
   if (!out) return;
   const [noisy, enhanced] = [out.noisy[0], out.enhanced[0]];
-  postMessage({ hop: { noisy, enhanced, columns: columns(stream.channels[0]), milliseconds } });
   port.postMessage(enhanced);
+  postMessage({ hop: { noisy, enhanced, columns: columns(stream.channels[0]), milliseconds } });
 }
 
 async function enhance({ piece, last }) {

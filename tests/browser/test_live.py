@@ -1,4 +1,4 @@
-"""The page in web/: the network in the visitor's browser equals the one in Python."""
+"""The page in web/: live sound in the visitor's browser, equal to what Python makes of it."""
 
 from pathlib import Path
 
@@ -29,6 +29,20 @@ def blank(browser, site):
     page.goto(site + "blank.html")
     yield page
     page.context.close()
+
+
+@pytest.fixture
+def live(browser, site, request):
+    """The page in a fresh profile; what it asks of other servers, or sends, fails the test."""
+    context = browser.new_context(**getattr(request, "param", {}))
+    page = context.new_page()
+    asked = []
+    page.on("request", lambda r: asked.append((r.method, r.url)))
+    page.goto(site)
+    page.locator("#live .start:not(:empty)").wait_for()
+    yield page
+    context.close()
+    assert [(m, url) for m, url in asked if m != "GET" or not url.startswith(("blob:", site))] == []
 
 
 def below_signal_db(enhanced: np.ndarray, expected: np.ndarray) -> float:
@@ -94,3 +108,78 @@ def test_the_browser_does_what_python_does(blank, sample):
     enhanced = np.array(blank.evaluate(ENHANCE, wave.tolist()), np.float32)
     assert enhanced.shape == expected.shape
     assert below_signal_db(enhanced, expected) > 60
+
+
+# The whole line in a context that stands still until the worker has each hop: all is in samples
+LINE = """async ([wave, original]) => {
+  const { connect, startWorker } = await import("./engine.js");
+  const count = Math.floor(wave.length / 768), reports = [];
+  const context = new OfflineAudioContext(1, 768 * count, 48000);
+  const source = context.createBufferSource();
+  source.buffer = new AudioBuffer({ length: wave.length, sampleRate: 48000 });
+  source.buffer.copyToChannel(Float32Array.from(wave), 0);
+  source.start();
+  let hops = 1, waiting = null;  // the first hop brings nothing out
+  const worker = await startWorker(() => { hops++; waiting?.(); });
+  let begin;
+  const begun = new Promise((resolve) => (begin = resolve));
+  const { line, volume } = await connect(context, source, worker, 1, (told) => {
+    reports.push(told);
+    begin();
+  });
+  await begun;
+  line.port.postMessage({ original });
+  volume.connect(context.destination);
+  for (let hop = 2; hop < count; hop++)
+    context.suspend((768 * hop) / 48000).then(async () => {
+      while (hops < hop) await new Promise((resolve) => (waiting = resolve));
+      context.resume();
+    });
+  const out = await context.startRendering();
+  worker.terminate();
+  return [Array.from(out.getChannelData(0)), reports.at(-1)];
+}"""
+SETTLED = 32 * 768  # samples, after which the line is heard
+
+
+def test_a_click_is_heard_48_ms_later(blank):
+    """From the microphone to the output, without the sound card: under 60 ms."""
+    wave = np.zeros(64 * 768, np.float32)
+    wave[40 * 768 + 123] = 0.5
+    out, report = blank.evaluate(LINE, [wave.tolist(), True])
+    assert np.flatnonzero(out).tolist() == [40 * 768 + 123 + 2304]
+    assert (report["latency"], report["underruns"]) == (2304, 0)
+
+
+def test_the_live_line_does_what_python_does(blank):
+    wave = recording("rain")
+    stream = denoiser.Stream()
+    expected = np.concatenate((stream.push(wave), stream.flush()), axis=1)[0]
+    out, report = blank.evaluate(LINE, [wave[0].tolist(), False])
+    assert report["underruns"] == 0
+    heard = np.array(out)[SETTLED + 480 :]
+    assert below_signal_db(heard, expected[SETTLED + 480 - 2304 :][: len(heard)]) > 60
+
+
+def test_speak_compare_record_and_download(live, tmp_path):
+    """The fake microphone's hiss is gone from the recording."""
+    live.get_by_role("button", name="Start with headphones").click()
+    live.get_by_text("Delay", exact=False).wait_for()
+    live.keyboard.press("1")
+    live.locator("[data-side=original][aria-pressed=true]").wait_for()
+    live.keyboard.press("2")
+    live.locator("[data-side=cleaned][aria-pressed=true]").wait_for()
+    live.get_by_role("button", name="Record", exact=True).click()
+    finish = live.get_by_role("button", name="Finish recording 0:03")
+    finish.click()
+    with live.expect_download() as waiting:
+        live.get_by_role("link", name="Download WAV (0:03)").click()
+    assert waiting.value.suggested_filename == "live_denoised.wav"
+    wave, rate = audio.read(waiting.value.path())
+    assert (rate, len(wave)) == (48000, 1)
+    assert 3 <= wave.shape[1] / rate < 5
+    stretches = np.square(wave[0, : wave.shape[1] // 480 * 480]).reshape(-1, 480).mean(1)
+    assert np.sqrt(stretches.max()) > 0.05, "the voice is gone"
+    assert np.sqrt(np.quantile(stretches, 0.1)) < 0.003, "the noise (0.03) stays"
+    live.get_by_role("button", name="Stop", exact=True).click()
+    live.get_by_role("button", name="Start without sound").wait_for()

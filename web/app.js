@@ -1,0 +1,33 @@
+// Puts the page together: words, tabs, and what lies behind each.
+import { Live } from "./live.js";
+import { fill, framed } from "./words.js";
+
+fill();
+document.documentElement.classList.toggle("framed", framed);
+new Live(document.querySelector("#live"));
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+
+function show(tab) {
+  for (const each of tabs) {
+    const chosen = each === tab;
+    each.setAttribute("aria-selected", chosen);
+    each.tabIndex = chosen ? 0 : -1;
+    document.getElementById(each.getAttribute("aria-controls")).hidden = !chosen;
+  }
+}
+
+for (const [n, tab] of tabs.entries()) {
+  tab.addEventListener("click", () => show(tab));
+  tab.addEventListener("keydown", ({ key }) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
+    if (!step) return;
+    const next = tabs[(n + step + tabs.length) % tabs.length];
+    show(next);
+    next.focus();
+  });
+}
+
+// A page that shows this one in a frame may make the frame as high as it is
+if (framed)
+  new ResizeObserver(() => window.parent.postMessage({ denoiserHeight: document.body.scrollHeight }, "*")).observe(document.body);
