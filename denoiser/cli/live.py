@@ -68,17 +68,28 @@ def add_export(commands: Commands) -> None:
     """The parser of `denoiser export`."""
     export = commands.add_parser(
         "export",
-        help="make an ONNX file of a causal model, for hosts without PyTorch",
+        help="make an ONNX file of a causal model, or a web site that runs it in the browser",
         description="The file is tried against the model before it is written. "
-        "`denoiser stream --model FILE.onnx` and denoiser.Stream take it.",
+        "`denoiser stream --model FILE.onnx` and denoiser.Stream take it, without PyTorch.",
     )
     export.set_defaults(run=run_export)
     export.add_argument("folder", type=Path, metavar="FOLDER", help="a checkpoint folder")
-    export.add_argument("-o", "--out", type=Path, required=True, metavar="FILE.onnx")
+    what = export.add_mutually_exclusive_group(required=True)
+    what.add_argument("-o", "--out", type=Path, metavar="FILE.onnx")
+    what.add_argument(
+        "--web",
+        type=Path,
+        metavar="DIR",
+        help="a site for any static host, at any path: index.html, scripts, model and runtime",
+    )
 
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Exit code of `denoiser export`."""
+    if arguments.web:
+        from denoiser import site
+
+        return console.show(site.build(arguments.folder, arguments.web))
     from denoiser import export
 
     return console.show(export.export(arguments.folder, arguments.out))
