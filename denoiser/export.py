@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from denoiser import checkpoint, hops
-from denoiser.errors import CheckpointError
+from denoiser.errors import CheckpointError, needing
 from denoiser.files import StrPath, replacing
 from denoiser.models import BandUNet
 
@@ -57,8 +57,8 @@ def _masked(spectrum: Tensor, mask: Tensor, gains: Tensor) -> Tensor:
 def export(folder: StrPath, target: StrPath) -> Path:
     """The causal model of a checkpoint folder -> an ONNX file, in its place when it was tried.
 
-    Raises CheckpointError if it is not causal, if the packages for it are missing, or if the file
-    does not do what the model does.
+    Raises CheckpointError if it is not causal or if the file does not do what the model does, and
+    MissingExtra.
     """
     folder, target = Path(folder), Path(target)
     model = checkpoint.load(folder, "cpu")
@@ -86,12 +86,8 @@ def export(folder: StrPath, target: StrPath) -> Path:
 
 def _program(model: BandUNet) -> Any:
     """The graph, by PyTorch's exporter."""
-    try:
+    with needing("export"):
         import onnxscript  # noqa: F401  what the exporter needs
-    except ImportError as error:
-        raise CheckpointError(
-            'export needs packages that are missing: pip install "speech-denoiser[export]".'
-        ) from error
     _, _, *states = model.initial_state(torch.zeros(1, 1))
     names = [f"state_{number}" for number in range(len(states))]
     spectrum = torch.zeros(1, 1, model.config.hop_length + 1, 2)

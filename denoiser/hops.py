@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from denoiser.errors import CheckpointError
+from denoiser.errors import CheckpointError, needing
 from denoiser.files import StrPath
 
 FORMAT = "1"  # of the file: its inputs, outputs and metadata
@@ -41,14 +41,10 @@ class Exported:
 
 
 def load(path: StrPath) -> Exported:
-    """A file made by `denoiser export`, to run on one thread. Raises CheckpointError."""
-    try:
+    """A file made by `denoiser export`, on one thread. Raises CheckpointError, MissingExtra."""
+    with needing("live"):
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
-    except ImportError as error:
-        raise CheckpointError(
-            "A model in an ONNX file needs onnxruntime: pip install onnxruntime."
-        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # its errors are raised, too

@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 # Inside the installed package, or beside it in a checkout
 WEB = next((path for path in (_HERE / "web", _HERE.parent / "web") if path.is_dir()), _HERE / "web")
 RUNTIME = ("ort.mjs", "ort.wasm.gz")
-SET_UP = ("package.json", "prepare.mjs")  # what no visitor needs
+SET_UP = ("package.json", "prepare.mjs", "requirements.txt")  # what no visitor needs
 MODEL = "model.onnx.gz"
 
 
@@ -29,13 +29,11 @@ def build(folder: StrPath, target: StrPath) -> Path:
     """A site in the folder `target`, with the causal model of a checkpoint folder.
 
     Files of the same names are replaced, others stay. Raises SiteError where the runtime is
-    missing, CheckpointError as `export` does.
+    missing, and what `export` does.
     """
     target = Path(target)
     if not all((WEB / "runtime" / name).is_file() for name in RUNTIME):
-        raise SiteError(
-            f"The runtime for browsers is missing: run `npm install` in {WEB}, or `make web`."
-        )
+        raise SiteError(f"The runtime for browsers is missing: run `npm install` in {WEB}.")
     with tempfile.TemporaryDirectory() as scratch:
         content = export.export(folder, Path(scratch) / "model.onnx").read_bytes()
         about = hops.load(Path(scratch) / "model.onnx").about

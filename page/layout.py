@@ -54,6 +54,9 @@ def build(
             _one(page, models, devices, handlers.starting(models, lanes, zerogpu_run))
         with gr.Tab(text("several")):
             _several(models, devices, handlers.starting_many(models, lanes))
+        if server.SITE.is_dir():
+            with gr.Tab(text("live")):
+                part("live")
         _endpoints(models, devices, lanes, zerogpu_run)
         gr.Markdown(text("foot"), elem_id="foot")
         if first.card:

@@ -13,8 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, PlainTextResponse
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from page import i18n, session
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from denoiser.models import Model, Network
 
 HERE = Path(__file__).parent
+SITE = HERE.parent / "web" / "site"  # made by `make`; without it the page has no tab for it
+LIVE = "/live/"  # its address
 QUEUE_THREADS = 64  # visitors whose generators may step at one time
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of events that no program is to call
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
@@ -69,6 +73,25 @@ class LinkPreviews:
         await self.app(scope, receive, hold)
 
 
+class Site:
+    """Serves the site that runs in the visitor's browser, below LIVE."""
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+        self.site = StaticFiles(directory=SITE, html=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(LIVE):
+            await self.app(scope, receive, send)
+            return
+        below = dict(scope) | {"path": scope["path"].removeprefix(LIVE[:-1]), "root_path": ""}
+        try:
+            await self.site(below, receive, send)
+        except HTTPException as error:
+            answer = PlainTextResponse(error.detail, status_code=error.status_code)
+            await answer(scope, receive, send)
+
+
 def _origin(scope: Scope) -> str:
     """The address under which a visitor sees this server, behind a proxy too."""
     headers = {k.decode().lower(): v.decode("latin-1") for k, v in scope["headers"]}
@@ -104,10 +127,15 @@ def serve(page: gr.Blocks, **where: Any) -> None:
         head=_head(),
         favicon_path=str(HERE / "icon.svg"),
         max_threads=QUEUE_THREADS,
-        app_kwargs={"middleware": [Middleware(LinkPreviews)]},
+        app_kwargs={"middleware": _middleware()},
         i18n=i18n.i18n(minutes=session.KEPT_MINUTES),
         **where,
     )
+
+
+def _middleware() -> list[Middleware]:
+    previews = Middleware(LinkPreviews)
+    return [previews, Middleware(Site)] if SITE.is_dir() else [previews]
 
 
 def _head() -> str:

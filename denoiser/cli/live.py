@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from denoiser import console
-from denoiser.errors import DenoiserError
+from denoiser.errors import DenoiserError, needing
 
 if TYPE_CHECKING:
     from denoiser.stream import Stream
@@ -205,11 +205,8 @@ def _opened(kind: str, name: str, arguments: argparse.Namespace, stack: ExitStac
 
 def _sounddevice() -> Any:
     try:
-        import sounddevice
-    except ImportError as error:
-        raise DeviceError(
-            'Sound devices need a package that is missing: pip install "speech-denoiser[live]".'
-        ) from error
+        with needing("live"):
+            import sounddevice
     except OSError as error:  # it is here, the library it binds is not
         raise DeviceError(
             "Sound devices need the PortAudio library: install libportaudio2 "

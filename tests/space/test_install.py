@@ -24,8 +24,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # What bare inference may import besides Python, and what those packages import themselves
 BARE = {"av", "huggingface_hub", "numpy", "safetensors", "soxr", "torch", "tqdm"}
 NOT_BARE = {
-    *("gradio", "idna", "librosa", "matplotlib", "onnxruntime", "pesq", "pyloudnorm", "pystoi"),
-    *("requests", "scipy", "soundfile", "speechmos", "torch_pesq", "torchaudio"),
+    *("gradio", "idna", "librosa", "matplotlib", "onnx", "onnxruntime", "onnxscript", "pesq"),
+    *("pyloudnorm", "pystoi", "requests", "scipy", "sounddevice", "soundfile", "speechmos"),
+    *("torch_pesq", "torchaudio"),
     *("evaluation", "page", "training"),
 }
 BLOCK = """
@@ -46,7 +47,7 @@ def installed(tmp_path_factory):
     folder, source = tmp_path_factory.mktemp("installed"), tmp_path_factory.mktemp("source")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
-        if name.startswith(("denoiser/", "checkpoints/")) or "/" not in name:
+        if name.startswith(("denoiser/", "checkpoints/", "web/")) or "/" not in name:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -112,7 +113,9 @@ def test_version_and_program_are_those_of_the_project(installed, tmp_path):
 def test_the_project_names_every_package_and_what_it_needs():
     named = set(PROJECT["tool"]["setuptools"]["packages"])
     folders = {str(path.parent.relative_to(ROOT)) for path in ROOT.glob("denoiser/**/__init__.py")}
-    assert named - {"denoiser.checkpoints"} == {folder.replace("/", ".") for folder in folders}
+    assert named - {"denoiser.checkpoints", "denoiser.web"} == {
+        folder.replace("/", ".") for folder in folders
+    }
     needed = {re.split("[<>=]", line)[0] for line in PROJECT["project"]["dependencies"]}
     assert needed == BARE
     pins = (ROOT / "requirements.txt").read_text()
