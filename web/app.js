@@ -1,10 +1,12 @@
 // Puts the page together: words, tabs, and what lies behind each.
+import { Files } from "./files.js";
 import { Live } from "./live.js";
 import { fill, framed } from "./words.js";
 
 fill();
 document.documentElement.classList.toggle("framed", framed);
 new Live(document.querySelector("#live"));
+new Files(document.querySelector("#files"));
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 
@@ -27,7 +29,3 @@ for (const [n, tab] of tabs.entries()) {
     next.focus();
   });
 }
-
-// A page that shows this one in a frame may make the frame as high as it is
-if (framed)
-  new ResizeObserver(() => window.parent.postMessage({ denoiserHeight: document.body.scrollHeight }, "*")).observe(document.body);
