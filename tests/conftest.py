@@ -86,15 +86,20 @@ def noisy(tmp_path):
 
 @pytest.fixture
 def slow(monkeypatch):
-    """An event: until it is set, a run stays at its first share, and only Stop can end it."""
+    """An event: until it is set, a run stays at its first share, and only Stop can end it.
+
+    `steps` counts how often it was told to go on meanwhile, ten times a second.
+    """
     from denoiser import mixing
 
     quick, go_on = mixing.observe, threading.Event()
+    go_on.steps = 0
 
     def observe(*args):
         for done in quick(*args):
             yield done
             while not go_on.wait(0.1):
+                go_on.steps += 1
                 yield done
 
     monkeypatch.setattr(mixing, "observe", observe)
@@ -119,6 +124,7 @@ def browser(tmp_path_factory):
             executable_path=CHROMIUM,
             args=[
                 "--no-sandbox",
+                "--disable-gpu",  # which would be drawn by the processor
                 "--use-fake-ui-for-media-stream",
                 "--use-fake-device-for-media-stream",
                 f"--use-file-for-fake-audio-capture={voice}",
@@ -133,15 +139,40 @@ def browser(tmp_path_factory):
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def profiles(browser):
+    """A call with a browser's settings that gives the profile which tests with these share.
+
+    It keeps the page's scripts, which take a second to load; nothing else is stored there.
+    """
+    made = {}
+
+    def profile(**settings):
+        key = repr(sorted(settings.items()))
+        if key not in made:
+            made[key] = browser.new_context(**settings)
+        return made[key]
+
+    yield profile
+    for context in made.values():
+        assert context.storage_state() == {"cookies": [], "origins": []}
+        context.close()
+
+
 @pytest.fixture
-def page(browser, url, request):
-    """The page in a fresh profile; what it asks of other servers fails the test."""
-    context = browser.new_context(**getattr(request, "param", {}))
-    page = context.new_page()
+def empty(profiles, request):
+    """A tab before it goes to the page; what it asks of other servers fails the test."""
+    page = profiles(**getattr(request, "param", {})).new_page()
     elsewhere = []
     page.on("request", lambda r: r.url.startswith(("http", "ws")) and elsewhere.append(r.url))
-    page.goto(url)
-    page.locator("#box .choose").wait_for()
     yield page
-    context.close()
+    page.close()
     assert [address for address in elsewhere if "//127.0.0.1:" not in address] == []
+
+
+@pytest.fixture
+def page(empty, url):
+    """The page, loaded."""
+    empty.goto(url)
+    empty.locator("#box .choose").wait_for()
+    return empty

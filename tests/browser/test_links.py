@@ -6,7 +6,8 @@ import pytest
 from visitor import download, upload, wait_for_result
 
 
-def test_a_copied_link_shows_the_same_result_in_a_new_profile(page, browser, url, tmp_path):
+def test_a_copied_link_shows_the_same_result_in_a_new_profile(empty, browser, url, tmp_path):
+    page = empty
     page.goto(f"{url}?example=rain&strength=70&mono=1&loudness=-23&model=classic")
     wait_for_result(page)
     page.get_by_role("button", name="Copy link").click()
@@ -58,8 +59,9 @@ def test_a_link_is_offered_only_where_it_can_make_the_result_again(page, noisy):
         ("example=rain&model=band&weights=01234567", "made with band, weights 01234567; this"),
     ],
 )
-def test_a_link_with_something_wrong_in_it_is_answered_in_a_sentence(page, url, query, sentence):
+def test_a_link_with_something_wrong_in_it_is_answered_in_a_sentence(empty, url, query, sentence):
     """Beside its cause: nothing is painted over, and the box is there for another try."""
+    page = empty
     page.goto(f"{url}?{query}")
     page.locator("#box .warning").get_by_text(sentence).wait_for()
     assert page.get_by_text("Error", exact=True).count() == 0

@@ -6,7 +6,7 @@ import pytest
 import soundfile as sf
 from conftest import until
 from sounds import speech_like, write_video
-from visitor import is_seen
+from visitor import is_seen, ten_looks
 
 
 @pytest.fixture
@@ -55,10 +55,12 @@ def test_a_row_shows_its_progress_in_each_of_ten_looks_and_stop_ends_it(tab, slo
     assert not tab.locator("#many .stop").is_visible()
     tab.get_by_role("button", name="Denoise all").click()
     tab.locator("#many .bar:visible").wait_for()
-    for _ in range(10):
+
+    def look():
         assert is_seen(tab, "#many .bar:visible")
         assert words(tab, 1) == "waiting"
-        tab.wait_for_timeout(200)
+
+    ten_looks(look, slow)
     assert tab.locator("#many .tally").inner_text() == "0 of 2 done"
     tab.get_by_role("button", name="Stop", exact=True).click()
     assert [words(tab, row) for row in range(2)] == ["Stopped.", "Stopped."]

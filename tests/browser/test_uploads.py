@@ -12,7 +12,6 @@ import httpx
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import until
 from sounds import encode, noise, speech_like, write_video
 from visitor import choose, download, strength, upload, wait_for_result
 
@@ -21,23 +20,29 @@ from denoiser.errors import DenoiserError
 from page import addresses, downloads, fetch, many, results, session
 from page.run import finished
 
+ASKED = "import pathlib; me = pathlib.Path(__file__); me.with_name(f'asked {me.name}').touch()"
 FFPROBE = 'print(\'{"format": {}, "streams": [{"codec_name": "unheard_of"}]}\')'
 FFMPEG = "import sys, shutil; shutil.copy({silence!r}, sys.argv[-1])"
 
 
-@pytest.fixture(params=["no ffmpeg", "ffmpeg"])
+@pytest.fixture
 def path_with(request, tmp_path, monkeypatch):
-    """PATH without ffmpeg, or with one that makes silence of all it is given to convert."""
+    """PATH with an ffmpeg that makes silence of all it is given to convert, and is never asked.
+
+    With the parameter "no ffmpeg" there is none.
+    """
     programs = tmp_path / "programs"
     programs.mkdir()
-    if request.param == "ffmpeg":
+    if getattr(request, "param", None) != "no ffmpeg":
         silence = tmp_path / "silence.wav"
         sf.write(silence, np.zeros(16000), 16000, subtype="PCM_16")
         texts = {"ffprobe": FFPROBE, "ffmpeg": FFMPEG.format(silence=str(silence))}
         for name, text in texts.items():
-            (programs / name).write_text(f"#!{sys.executable}\n{text}\n")
+            (programs / name).write_text(f"#!{sys.executable}\n{ASKED}\n{text}\n")
             (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(programs))
+    yield
+    assert [path.name for path in programs.glob("asked*")] == []
 
 
 def untouched(page, tmp_path) -> Path:
@@ -66,6 +71,7 @@ def write_two_tracks(path, first: np.ndarray, second: np.ndarray) -> None:
             film.mux(track.encode(None))
 
 
+@pytest.mark.parametrize("path_with", ["no ffmpeg", "ffmpeg"], indirect=True)
 def test_a_film_is_heard_on_its_default_track_and_stays_a_film(page, path_with, tmp_path):
     voice = speech_like(2.0, 48000)[:, 0]
     write_two_tracks(tmp_path / "two_tracks.mkv", noise(96000)[0], voice)
@@ -95,7 +101,7 @@ def test_bits_and_peak_are_those_of_the_file(page, path_with, tmp_path, ending, 
 
 @pytest.mark.parametrize("way", ["link", "example"])
 def test_a_copied_link_names_where_the_recording_came_from(
-    page, url, path_with, tmp_path, monkeypatch, way
+    empty, url, path_with, tmp_path, monkeypatch, way
 ):
     def fetched(address: str, folder: Path) -> Path:
         sf.write(folder / "talk.aiff", speech_like(1.0, 16000), 16000)
@@ -103,6 +109,7 @@ def test_a_copied_link_names_where_the_recording_came_from(
 
     monkeypatch.setattr(fetch, "fetch", fetched)
     query = {"link": "url=https://example.com/talk.aiff", "example": "example=rain"}[way]
+    page = empty
     page.goto(f"{url}?{query}")
     wait_for_result(page)
     page.get_by_role("button", name="Copy link").click()
@@ -138,15 +145,19 @@ def test_any_format_is_played_after_the_run_and_another_takes_its_place(page, tm
     assert download(page, tmp_path).name == "rain_denoised.wav"
 
 
-def test_of_two_uploads_the_last_chosen_stays_though_the_first_arrives_later(page, noisy, tmp_path):
+def test_of_two_uploads_the_last_chosen_stays_though_the_first_was_on_its_way(
+    page, noisy, tmp_path
+):
+    """The first is given up: it cannot arrive later and take the place of the other."""
     held = []
     page.route("**/upload*", lambda route: route.continue_() if held else held.append(route))
     sf.write(tmp_path / "slow.caf", speech_like(1.0, 16000), 16000, format="CAF")
-    upload(page, tmp_path / "slow.caf")
-    until(lambda: page.wait_for_timeout(20) or held)
-    upload(page, noisy)
+    with page.expect_request("**/upload*") as first:
+        upload(page, tmp_path / "slow.caf")
+    with page.expect_event("requestfailed") as given_up:
+        upload(page, noisy)
+    assert given_up.value == first.value
     wait_for_result(page, "inter.view.wav")
-    page.wait_for_timeout(500)  # long enough to take the place of the other, if it did
     assert page.locator("#box .name").inner_text() == "inter.view.wav"
     assert download(page, tmp_path).name == "inter.view_denoised.wav"
 

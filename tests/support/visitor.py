@@ -42,6 +42,14 @@ def strength(page):
     return page.locator("#strength input[type=range]")
 
 
+def ten_looks(look, slow) -> None:
+    """`look` at a run that is held by `slow`, and again after each of its next steps."""
+    for _ in range(10):
+        before = slow.steps
+        look()
+        until(lambda before=before: slow.steps > before)
+
+
 def is_seen(page, selector: str, least: float = 100) -> bool:
     """Whether something `least` pixels wide lies in what a person sees of the page."""
     box = page.locator(selector).bounding_box()
