@@ -59,6 +59,8 @@ def build(
                 part("live")
         _endpoints(models, devices, lanes, zerogpu_run)
         gr.Markdown(text("foot"), elem_id="foot")
+        if server.SITE.is_dir():
+            gr.Markdown(text("foot.live"))
         if first.card:
             with gr.Accordion(text("card"), open=False):
                 gr.Markdown(first.card, elem_id="card")

@@ -82,7 +82,8 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     publish = commands.add_parser(
         "publish",
         help="send a checkpoint, or this checkout as a Space, to the Hugging Face Hub",
-        usage="%(prog)s FOLDER OWNER/NAME [options]\n       %(prog)s --space OWNER/NAME [options]",
+        usage="%(prog)s FOLDER OWNER/NAME [options]\n       %(prog)s --space OWNER/NAME [options]\n"
+        "       %(prog)s --space OWNER/NAME --static [options]",
         description="Sends one commit; what is there already is not sent again. The token is the "
         "one of `hf auth login`, or HF_TOKEN.",
     )
@@ -95,6 +96,11 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--space",
         metavar="OWNER/NAME",
         help="publish the page of this checkout as this Space; other files there are removed",
+    )
+    publish.add_argument(
+        "--static",
+        action="store_true",
+        help="publish the site that runs in the visitor's browser instead of the page",
     )
     publish.add_argument(
         "--model",
@@ -214,14 +220,20 @@ def _plot(arguments: argparse.Namespace) -> int:
 def _publish(arguments: argparse.Namespace) -> int:
     space = arguments.space is not None
     of_a_model = arguments.folder or arguments.revision
-    if space == (arguments.name is not None) or (of_a_model if space else arguments.model):
+    of_a_space = arguments.model or arguments.static
+    both = arguments.model and arguments.static
+    wrong = of_a_model if space else of_a_space
+    if space == (arguments.name is not None) or wrong or both:
         arguments.parser.error(
-            "give FOLDER and OWNER/NAME, or only --space OWNER/NAME, and with it --model"
+            "give FOLDER and OWNER/NAME, or only --space OWNER/NAME, and with it --model or "
+            "--static"
         )
     from denoiser.hub import publish
 
     options = {"private": arguments.private, "dry_run": arguments.dry_run}
-    if space:
+    if arguments.static:
+        done = publish.publish_site(arguments.space, **options)
+    elif space:
         done = publish.publish_space(arguments.space, model=arguments.model, **options)
     else:
         revision = arguments.revision or "main"

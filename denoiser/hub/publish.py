@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -34,6 +35,24 @@ SPACE = (  # what the page needs; nothing else of the checkout goes into a Space
     "samples/clean",
     "samples/noisy",
 )
+SITE = "web/site"  # made by `make`; where it is, the page of the Space has its tab Live, too
+STATIC = """---
+title: Speech denoiser, live
+emoji: 🎙️
+colorFrom: indigo
+colorTo: green
+sdk: static
+app_file: index.html
+short_description: Removes noise from speech in your browser
+license: mit
+tags:
+  - speech-enhancement
+  - noise-suppression
+---
+
+Removes background noise from speech in the visitor's browser: live from the microphone and from
+files. Nothing is sent.
+"""
 UPLOAD_SECONDS = 600
 Kind = Literal["model", "space"]
 
@@ -81,8 +100,21 @@ def publish_space(
     )
 
 
+def publish_site(name: str, *, private: bool = False, dry_run: bool = False) -> str:
+    """The static site with the embedded live model -> a static Space; what was done.
+
+    Raises SiteError and CheckpointError as `site.build` does.
+    """
+    from denoiser import site
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = site.build(checkpoint.EMBEDDED / "band-live", scratch)
+        files = _tree(folder) | {"README.md": STATIC.encode()}
+    return _publish(name, files, "space", {}, private=private, revision="main", dry_run=dry_run)
+
+
 def space_files() -> dict[str, bytes]:
-    """Path -> content: what git tracks under SPACE, as it is now, and the README of a Space."""
+    """Path -> content: what git tracks under SPACE, as it is now, a README and the live site."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--", *SPACE],
@@ -95,7 +127,14 @@ def space_files() -> dict[str, bytes]:
         raise HubError(f"{ROOT} is no git checkout: a Space is made from one.") from error
     files = {path: (ROOT / path).read_bytes() for path in listed if (ROOT / path).is_file()}
     front_matter, readme = files.pop("page/space.yaml"), (ROOT / "README.md").read_bytes()
-    return files | {"README.md": b"---\n" + front_matter + b"---\n\n" + readme}
+    live = {f"{SITE}/{path}": content for path, content in _tree(ROOT / SITE).items()}
+    return files | live | {"README.md": b"---\n" + front_matter + b"---\n\n" + readme}
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    """Path -> content of all files below a folder, which may be missing."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def _naming(readme: str, model: str, commit: str) -> str:
@@ -154,7 +193,7 @@ def _push(
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceInfo
 
-    sdk = "gradio" if kind == "space" else None
+    sdk = _sdk(files["README.md"]) if kind == "space" else None
     api.create_repo(name, repo_type=kind, private=private or None, exist_ok=True, space_sdk=sdk)
     about = api.repo_info(name, repo_type=kind)
     if private and not about.private:
@@ -178,6 +217,13 @@ def _push(
         commit_message="Publish " + (_title(files) if kind == "model" else "the page"),
     )
     return commit.oid, commit.oid != about.sha
+
+
+def _sdk(readme: bytes) -> str:
+    """What a Space runs on, by the front matter of its README."""
+    named = re.search(rb"^sdk: (\w+)$", readme, re.MULTILINE)
+    assert named  # both READMEs are this module's
+    return named[1].decode()
 
 
 def _title(files: dict[str, bytes]) -> str:

@@ -9,7 +9,9 @@ const fit = () => {
 };
 frame.addEventListener("load", () => {
   const shown = frame.contentDocument?.body;
-  if (shown) new ResizeObserver(fit).observe(shown);
+  if (!shown) return; // it is not to be had: the browser shows why
+  Object.assign(shown.style, { background: "none", padding: "0" }); // as a part of this page
+  new ResizeObserver(fit).observe(shown);
 });
 new IntersectionObserver((entries, observer) => {
   if (!entries.some((entry) => entry.isIntersecting)) return;

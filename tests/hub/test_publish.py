@@ -99,7 +99,15 @@ def test_a_line_that_drops_half_way_leaves_nothing_half_published(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["a"], ["a", NAME, "--space", NAME], ["--revision", "b"], ["a", NAME, "--model", NAME]],
+    [
+        [],
+        ["a"],
+        ["a", NAME, "--space", NAME],
+        ["--revision", "b"],
+        ["a", NAME, "--model", NAME],
+        ["a", NAME, "--static"],
+        ["--space", NAME, "--static", "--model", NAME],
+    ],
 )
 def test_wrong_arguments_are_told_the_two_forms(arguments, capsys):
     with pytest.raises(SystemExit) as end:
@@ -122,14 +130,25 @@ def test_the_space_becomes_the_page_and_nothing_else(server):
     assert files == publish.space_files()
     assert files["app.py"] == (ROOT / "app.py").read_bytes()
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
-    assert set(files) <= set(tracked.split())
-    assert {path.split("/")[0] for path in files} == {
+    live = {path for path in files if path.startswith("web/site/")}
+    assert {"web/site/index.html", "web/site/model/model.json"} <= live
+    assert set(files) - live <= set(tracked.split())
+    assert {path.split("/")[0] for path in set(files) - live} == {
         *("app.py", "checkpoints", "denoiser", "page", "samples"),
         *("README.md", "LICENSE", "requirements.txt"),
     }
     assert {f"samples/{kind}/rain.flac" for kind in ("noisy", "clean")} <= set(files)
-    assert sum(map(len, files.values())) < 10_000_000
+    assert sum(map(len, files.values())) < 14_000_000
     assert "nothing has changed" in publish.publish_space(NAME)
+
+
+def test_the_site_becomes_a_static_space(server):
+    assert cli.main(["publish", "--space", NAME, "--static"]) == 0
+    _, files = server.repos[("spaces", NAME)].files("main")
+    about = SpaceCard(files["README.md"].decode()).data
+    assert (about.sdk, about.app_file) == ("static", "index.html")
+    assert {"index.html", "runtime/ort.mjs", "model/model.onnx.gz"} <= set(files)
+    assert sum(map(len, files.values())) < 5_200_000
 
 
 def test_a_space_runs_the_weights_on_the_hub_that_it_was_given(server, repo):
