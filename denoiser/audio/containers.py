@@ -1,6 +1,6 @@
-"""Files -> FFmpeg's containers, and which of their tracks is the sound.
+"""Opening files with FFmpeg, and choosing the audio track.
 
-Everything goes through PyAV, which carries FFmpeg in its wheel.
+All access goes through PyAV, whose wheels include FFmpeg.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from av.container import InputContainer
 from denoiser.errors import AudioError
 from denoiser.files import StrPath
 
-# Only containers that hold sound themselves. FFmpeg also opens playlists (HLS, DASH, concat),
-# with which an uploaded text file could make it read other files and addresses.
+# Only containers with audio data of their own. FFmpeg also opens playlists (HLS, DASH, concat):
+# an uploaded text file could make it read other files and network addresses.
 _OPEN_OPTIONS = {
     "protocol_whitelist": "file,subfile",
     "format_whitelist": "aac,ac3,eac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,flac,flv,matroska,"
     "mov,mp3,mpeg,mpegts,mxf,ogg,tta,w64,wav,wv",
 }
-# One that FFmpeg takes for AMR, and those that programs write in either order of bits
+# One that FFmpeg mistakes for AMR, and those that programs write in either bit order
 _UNRELIABLE = {
     **{(form, "\x38\0\0\0"): "NMS ADPCM" for form in ("wav", "w64", "avi", "asf")},
     **{(form, "\x40\0\0\0"): "G.721 ADPCM" for form in ("wav", "w64", "avi", "asf")},
@@ -35,20 +35,20 @@ _UNRELIABLE = {
     ("au", "\x19\0\0\0"): "G.723 ADPCM",
     ("au", "\x1a\0\0\0"): "G.723 ADPCM",
 }
-_TRIED_PACKETS = 64  # of a track, before another one is taken
-_FIRST_PAGE = 2  # the flag in Ogg with which a stream begins
+_TRIED_PACKETS = 64  # packets of a track to try before the next track
+_FIRST_PAGE = 2  # Ogg's flag for the first page of a stream
 
 
 @contextmanager
 def opened(path: StrPath) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """PyAV's container and its sound track, or the sentence that says why not.
+    """Context manager: the container and its audio track. Raises AudioError.
 
-    Of several tracks it is the one marked as default, otherwise the one that players choose, as
-    long as it can be decoded.
+    Of several tracks it selects the one marked as default, otherwise the one that FFmpeg prefers,
+    skipping tracks that cannot be decoded.
     """
     path = Path(path)
     check_file(path)
-    # "file:" because FFmpeg takes "a:b.wav" for a protocol a
+    # "file:" because FFmpeg would read "a:b.wav" as protocol "a"
     with opened_link(path, f"file:{path}") as both:
         yield both
 
@@ -61,22 +61,22 @@ def opened_link(path: Path, address: str) -> Iterator[tuple[InputContainer, Audi
 
 
 def check_file(path: Path) -> None:
-    """Raises AudioError unless there is a file with something in it."""
+    """Raises AudioError unless the path is a regular file that is not empty."""
     if os.path.isdir(path):
         raise AudioError(f"{path.name} is a folder: choose an audio or video file.")
     if not os.path.exists(path):
         raise AudioError(f"{path.name} does not exist: check the name and the folder.")
     if not os.path.isfile(path):
-        raise AudioError(f"{path.name} is no file: choose an audio or video file.")
+        raise AudioError(f"{path.name} is not a regular file: choose an audio or video file.")
     if os.path.getsize(path) == 0:
         raise AudioError(f"{path.name} is empty (0 bytes): record or download it again.")
 
 
 def links(path: Path) -> list[str]:
-    """What FFmpeg opens to read all of a file: itself, or every link of a chained Ogg file.
+    """The addresses that FFmpeg must open to read a whole file; one per link of a chained Ogg.
 
-    Radio recordings and joined files are chains. FFmpeg's demuxer ends with the first link whose
-    rate or channels are others.
+    Radio recordings and concatenated files are chains. FFmpeg's demuxer stops at the first link
+    with another rate or number of channels.
     """
     starts = _chain(path)
     if len(starts) < 2:
@@ -89,7 +89,7 @@ def links(path: Path) -> list[str]:
 
 
 def _chain(path: Path) -> list[int]:
-    """Where the links of an Ogg file begin: at a first page after pages that are none."""
+    """Byte offsets of an Ogg file's links: first pages that follow other pages."""
     starts: list[int] = []
     beginning, position = False, 0
     with open(path, "rb") as file:
@@ -109,15 +109,15 @@ def _chain(path: Path) -> list[int]:
 @contextmanager
 def _container(path: Path, address: str) -> Iterator[InputContainer]:
     try:
-        # Tags may be in any encoding
+        # tags may have any encoding
         container = av.open(address, options=_OPEN_OPTIONS, metadata_errors="replace")
     except PermissionError:
-        raise AudioError(f"{path.name} may not be read: check its permissions.") from None
+        raise AudioError(f"{path.name} cannot be opened: check its permissions.") from None
     except MemoryError:
         raise
-    except Exception:  # whatever a library makes of damaged bytes
+    except Exception:  # damaged files can make FFmpeg fail in any way
         raise AudioError(
-            f"{path.name} is not audio or video that can be read, or it is damaged: "
+            f"{path.name} is not a readable audio or video file, or it is damaged: "
             "choose another file, or export it as WAV or MP3."
         ) from None
     with container:
@@ -125,10 +125,10 @@ def _container(path: Path, address: str) -> Iterator[InputContainer]:
 
 
 def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
-    """The track to be read."""
+    """The audio track to read."""
     if not container.streams.audio:
-        raise AudioError(f"{path.name} has no sound in it: choose a file that has.")
-    best = container.streams.best("audio")  # it passes over a default that is for the blind
+        raise AudioError(f"{path.name} has no audio track: choose a file that has one.")
+    best = container.streams.best("audio")  # skips a default track with audio description
     tracks = sorted(
         (stream for stream in container.streams.audio if stream.codec_context is not None),
         key=lambda stream: (
@@ -148,9 +148,9 @@ def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
 
 
 def _tag(stream: AudioStream) -> str:
-    """What a container calls a codec, four characters; "" if PyAV cannot say it.
+    """A container's four-character name of a codec; "" if PyAV cannot decode it.
 
-    It takes all tags for ASCII, but AAC is 0xFF in AVI, and FLAC 0xF1AC in WAV.
+    PyAV expects ASCII, but the tag of AAC in AVI is 0xFF, and that of FLAC in WAV 0xF1AC.
     """
     try:
         return stream.codec_context.codec_tag
@@ -159,10 +159,10 @@ def _tag(stream: AudioStream) -> str:
 
 
 def _codec_name(container: InputContainer) -> str:
-    """What FFmpeg's log calls a sound that it has no decoder for: its name, or its tag."""
+    """FFmpeg's name for a codec that it cannot decode, or its tag, taken from the log."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)
-    described: str = container.dumps_format()  # type: ignore[attr-defined]  # not in PyAV's stubs
+    described: str = container.dumps_format()  # type: ignore[attr-defined]  # missing in PyAV's stubs
     av.logging.set_level(level)
     found = re.search(r"Audio: (\w+)(?: \(([^ )]+))?", described)
     if not found:
@@ -172,13 +172,13 @@ def _codec_name(container: InputContainer) -> str:
 
 def unknown_codec(path: Path, codec: str) -> AudioError:
     return AudioError(
-        f"The sound of {path.name} is in the codec {codec}, which cannot be decoded here: "
+        f"The audio in {path.name} uses the codec {codec}, which cannot be decoded here: "
         "export it as WAV or MP3."
     )
 
 
 def _can_be_decoded(address: str, index: int) -> bool:
-    """Whether a track gives any sound at all."""
+    """Whether any packet of a track decodes to audio."""
     with suppress(Exception), av.open(address, options=_OPEN_OPTIONS) as container:
         stream = container.streams[index]
         for number, packet in enumerate(container.demux(stream)):

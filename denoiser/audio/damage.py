@@ -1,4 +1,4 @@
-"""How much of a file could not be read, and whether that is worth a word."""
+"""How much of a damaged file could not be read, and whether to report it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from pathlib import Path
 
 import av
 
-# What PyAV raises for a damaged file, beside what FFmpeg itself calls an error
+# What PyAV raises for a damaged file, besides FFmpeg's own errors
 DAMAGE = (av.FFmpegError, IndexError, MemoryError, UnicodeError, ValueError)
-MISSING_SECONDS = 0.05  # of what a container promises: then a file is cut off
-MISCOUNTED_BYTES = 100  # of a WAV's header at most
-FEW_PACKETS, FAILING_SHARE = 10, 0.1  # of packets that fail here and there: the wrong decoder
+MISSING_SECONDS = 0.05  # missing at the end: from here on a file counts as cut off
+MISCOUNTED_BYTES = 100  # by which the size in a WAV's header may be wrong
+FEW_PACKETS, FAILING_SHARE = 10, 0.1  # scattered failures: wrong decoder
 
 
 @dataclass
 class Damage:
-    """What could not be read of a file."""
+    """Counts what could not be read of a file."""
 
     packets: int = 0
-    bad: int = 0  # of the packets
-    scattered: int = 0  # bad ones right behind a whole one
+    bad: int = 0  # packets that cannot be decoded
+    scattered: int = 0  # bad packets directly after a good one
     missing: float = 0.0  # seconds
-    claimed: float = 0.0  # seconds, by the container; 0.0 if it says nothing
+    claimed: float = 0.0  # seconds, according to the container; 0.0 if unknown
     broken_off: bool = False
     _last_whole: bool = True
 
     def count(self, *, whole: bool) -> None:
-        """One more packet."""
+        """Counts one packet."""
         self.packets += 1
         self.bad += not whole
         self.scattered += self._last_whole and not whole
@@ -37,11 +37,11 @@ class Damage:
 
     @property
     def wrong_decoder(self) -> bool:
-        """Damage lies in one place or a few; what another codec made fails everywhere."""
+        """Whether failures are spread all over the file: real damage is in one place or a few."""
         return self.scattered >= FEW_PACKETS and self.bad > FAILING_SHARE * self.packets
 
     def sentence(self, name: str) -> str | None:
-        """What to say of the file called `name`; None if it is whole."""
+        """The sentence about the damage for the file called `name`; None if it is intact."""
         if self.missing < MISSING_SECONDS and not self.broken_off:
             return None
         lost = ""
@@ -52,10 +52,10 @@ class Damage:
 
 
 def cut_off_seconds(path: Path) -> float:
-    """How much shorter a WAV is than its header says; FFmpeg corrects that without a word.
+    """Seconds by which a WAV is shorter than its header says; FFmpeg corrects that silently.
 
-    The sizes 0 and 2 GiB or more stand for "not known" in a stream's header. Careless programs
-    count their own header twice.
+    In the header of a stream, the sizes 0 and 2 GiB or more mean "unknown". Some programs count
+    their own header twice.
     """
     with open(path, "rb") as file:
         head = file.read(256)
@@ -64,5 +64,5 @@ def cut_off_seconds(path: Path) -> float:
     if kind != b"RIFF" or cut <= MISCOUNTED_BYTES or size >= 2**31:
         return 0.0
     start = head.find(b"fmt ") + 16
-    rate = int.from_bytes(head[start : start + 4], "little") if start > 16 else 0  # bytes a second
-    return cut / rate if rate else MISSING_SECONDS
+    bytes_a_second = int.from_bytes(head[start : start + 4], "little") if start > 16 else 0
+    return cut / bytes_a_second if bytes_a_second else MISSING_SECONDS

@@ -1,7 +1,7 @@
-"""Containers -> float32 waves: what can be decoded of a file, in order and in time.
+"""Decoding files to float32 waves, with every sample at its time.
 
-A wave is float32 `(channels, samples)`, full scale is 1.0, its rate in Hz stands beside it. What is
-here runs in a process of its own: see `sandbox`.
+A wave is float32 (channels, samples), full scale 1.0, with its rate in Hz beside it. The decoding
+itself runs in a child process: see `sandbox`.
 """
 
 from __future__ import annotations
@@ -25,52 +25,55 @@ from denoiser.errors import AudioError
 from denoiser.files import StrPath
 
 _LOSSLESS = ("pcm_", "flac", "alac", "wavpack", "tta", "ape")
-LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header lies
-_CONTENTS = (13, 15, 21, 23, 36, 38)  # where MP3 names its contents, behind header and side info
-MOST_NEW_STREAMS = 10_000  # packets of streams that appear in the middle of a file
+LOWEST_RATE, HIGHEST_RATE = 4_000, 768_000  # Hz; beyond them the header must be wrong
+# Offsets at which an MP3's table of contents may stand, after header and side info
+_CONTENTS = (13, 15, 21, 23, 36, 38)
+MOST_NEW_STREAMS = 10_000  # streams that may appear in the middle of a file
 
-Notify = Callable[[str], None]  # takes one sentence for whoever waits for the result
+Notify = Callable[[str], None]  # receives one sentence for the user
 
 
 @dataclass(frozen=True)
 class Info:
+    """Properties of a recording."""
+
     sample_rate: int  # Hz
     channels: int
-    seconds: float  # what the container says, an estimate; 0.0 if it says nothing
-    subtype: str  # of a WAV that keeps the bit depth: PCM_16, PCM_24 or FLOAT
+    seconds: float  # an estimate from the container; 0.0 if unknown
+    subtype: str  # the WAV bit depth that keeps all bits: PCM_16, PCM_24 or FLOAT
     layout: str  # FFmpeg's name: stereo, 5.1(side), 4 channels (FL+BL+TFL+TFR), 6 channels
 
 
 def info(path: StrPath) -> Info:
-    """Rate, channels, layout, length and bit depth; decodes the first frames only.
+    """Rate, channels, layout, length and bit depth; decodes only the first frames.
 
-    24 and 32 bit integers give PCM_24, as a float32 wave carries 24 bits; lossy formats, which
-    have no bit depth, give PCM_16. Raises AudioError in one sentence.
+    24 and 32-bit integers give PCM_24, because a float32 carries 24 bits; lossy formats, which have
+    no bit depth, give PCM_16. Raises AudioError.
     """
     return Info(*sandbox.one(_info, path))
 
 
 def read(path: StrPath) -> tuple[np.ndarray, int]:
-    """The whole file: wave `(channels, samples)` and its rate in Hz. Raises AudioError."""
+    """The whole file: a float32 wave (channels, samples) and its rate in Hz. Raises AudioError."""
     return np.concatenate(list(blocks(path)), axis=1), info(path).sample_rate
 
 
 def blocks(
     path: StrPath, seconds: float = 10.0, notify: Notify | None = None
 ) -> Iterator[np.ndarray]:
-    """The samples of `read` as waves `(channels, n)` of `seconds` each, the last one shorter.
+    """The samples of `read` as waves (channels, n) of `seconds` each, the last one shorter.
 
-    Rate, channels and layout are those of the first part, whatever comes later. Sample n is heard
-    n / rate seconds after the beginning of the file: where a film's sound starts late or has holes
-    there is silence. Memory does not grow with the length. What a damaged file still holds is kept;
-    then `notify` gets one sentence at the end. Raises AudioError in one sentence.
+    Rate, channels and layout are those of the first part of the file, even if they change later.
+    Sample n belongs n / rate seconds after the start of the file: silence fills gaps and a late
+    start, as they occur in videos. Memory use does not depend on the length. Damaged files are read
+    as far as possible; then `notify` receives one sentence at the end. Raises AudioError.
     """
     return sandbox.run(_whole, path, seconds, notify=notify)
 
 
 def _info(path: Path, notify: Notify) -> Iterator[tuple[int, int, float, str, str]]:
     with containers.opened(path) as (container, stream):
-        # The container's word is not enough: HE-AAC decodes to twice the rate it names.
+        # The container may be wrong: HE-AAC decodes to twice the nominal rate.
         first = _first(path, _pieces(path, container, stream, Damage()), stream)
         codec, seconds = stream.codec_context, timing.claimed_seconds(container, stream)
         subtype = _subtype(codec.name, codec.format)
@@ -85,9 +88,9 @@ def _whole(path: Path, seconds: float, notify: Notify | None) -> Iterator[np.nda
         bad = ~np.isfinite(block).all(axis=0)
         if bad.any():
             raise AudioError(
-                f"{path.name} has samples that are not numbers (NaN or infinity) at "
-                f"{(given + bad.argmax()) / rate:.2f} s: export it again from the program it is "
-                "from."
+                f"{path.name} contains NaN or infinite samples at "
+                f"{(given + bad.argmax()) / rate:.2f} s: export it again from the program that "
+                "made it."
             )
         given += block.shape[1]
         yield block
@@ -117,9 +120,9 @@ def _blocks(
 
 
 def _all_pieces(path: Path, damage: Damage) -> Iterator[Piece]:
-    """The sound of every link of a file, with silence where nothing was recorded.
+    """The audio of all links of a file, with silence in the gaps.
 
-    One link of several that holds no sound is left out.
+    A link without audio is skipped if there are others.
     """
     addresses, found = containers.links(path), False
     refused: AudioError | None = None
@@ -145,7 +148,7 @@ def _all_pieces(path: Path, damage: Damage) -> Iterator[Piece]:
 def _pieces(
     path: Path, container: InputContainer, stream: AudioStream, damage: Damage
 ) -> Iterator[Piece]:
-    """What a track holds, without the delay and padding of the encoder."""
+    """The decoded frames of a track, without the encoder's delay and padding."""
     zero, total = 0.0, 0
     last: av.AudioFrame | None = None
     for frame in frames(container, stream, damage):
@@ -166,7 +169,7 @@ def _pieces(
 def frames(
     container: InputContainer, stream: AudioStream, damage: Damage
 ) -> Iterator[av.AudioFrame]:
-    """Decoded frames; a damaged packet is left out, a cut-off file ends where it was cut."""
+    """Decoded frames; skips damaged packets and ends where a file is cut off."""
     furthest = 0.0  # seconds, of all streams
     for packet in _packets(container, damage):
         if packet.pts is not None and packet.time_base:
@@ -179,7 +182,7 @@ def frames(
             decoded = [frame for frame in stream.decode(packet) if frame.samples]
         except MemoryError:
             raise
-        except Exception:  # a decoder may raise anything
+        except Exception:  # a decoder can fail in any way
             damage.count(whole=False)
         else:
             damage.count(whole=True)
@@ -188,13 +191,13 @@ def frames(
 
 
 def _packets(container: InputContainer, damage: Damage) -> Iterator[av.Packet]:
-    """Packets of all streams, until the end or until the container cannot be read any further."""
+    """Packets of all streams, to the end or until the container becomes unreadable."""
     packets = container.demux()
     for _ in range(MOST_NEW_STREAMS):
         try:
             yield from packets
             return
-        except IndexError:  # PyAV does not know a stream that appears in the middle of a broadcast
+        except IndexError:  # a stream that appears in the middle of a broadcast is unknown to PyAV
             packets = container.demux()
         except MemoryError:
             raise
@@ -204,7 +207,7 @@ def _packets(container: InputContainer, damage: Damage) -> Iterator[av.Packet]:
 
 
 def _is_contents(packet: av.Packet) -> bool:
-    """Whether a packet is the table of contents of an MP3: joined files have one in the middle."""
+    """Whether a packet is an MP3's table of contents; concatenated files have one in the middle."""
     if packet.stream.codec_context.name not in ("mp3", "mp3float"):
         return False
     head = bytes(packet)[: max(_CONTENTS) + 4]
@@ -219,10 +222,10 @@ def _piece(path: Path, frame: av.AudioFrame, zero: float) -> Piece:
 
 
 def _wave(frame: av.AudioFrame) -> np.ndarray:
-    """A frame as float32 `(channels, samples)`; integers of b bits are divided by 2^(b-1).
+    """A frame as float32 (channels, samples); integers of b bits are divided by 2^(b-1).
 
-    PyAV counts a frame's planes until it meets a null pointer, and there is none behind eight:
-    only as many are read as the layout has channels.
+    PyAV counts a frame's planes up to the first null pointer, and there is none after eight: so
+    this reads only as many as the layout has channels.
     """
     channels, kind = frame.layout.nb_channels, frame.format.name.rstrip("p")
     dtype = np.dtype({"u8": "u1", "flt": "f4", "dbl": "f8"}.get(kind) or f"i{int(kind[1:]) // 8}")
@@ -237,16 +240,16 @@ def _wave(frame: av.AudioFrame) -> np.ndarray:
         return wave
     if dtype.kind == "u":
         return (wave - 128) / 128
-    return wave / 2.0 ** (8 * dtype.itemsize - 1)  # 24 bits stand in the upper part of 32
+    return wave / 2.0 ** (8 * dtype.itemsize - 1)  # 24-bit samples are left-justified in 32 bits
 
 
 def _first(path: Path, pieces: Iterator[Piece], stream: AudioStream) -> Piece:
-    """The first piece, if it can be worked with."""
+    """The first piece. Raises AudioError if there is none, or if its rate is not supported."""
     first = next(pieces, None)
     if first is None:
         if stream.codec_context.name.startswith("adpcm") or not stream.codec_context.channels:
             raise containers.unknown_codec(path, stream.codec_context.name)
-        raise AudioError(f"{path.name} holds no sound (zero samples): choose another file.")
+        raise AudioError(f"{path.name} contains no sound (zero samples): choose another file.")
     if not LOWEST_RATE <= first.rate <= HIGHEST_RATE:
         raise _refusal(path, len(first.wave), first.rate)
     return first
@@ -254,8 +257,8 @@ def _first(path: Path, pieces: Iterator[Piece], stream: AudioStream) -> Piece:
 
 def _refusal(path: Path, channels: int, rate: int) -> AudioError:
     return AudioError(
-        f"{path.name} is {channels}-channel sound at {rate} Hz, but only 1 to {len(LAYOUTS)} "
-        f"channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz can be read: export it as stereo "
+        f"{path.name} is {channels}-channel audio at {rate} Hz, but only 1 to {len(LAYOUTS)} "
+        f"channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz are supported: export it as stereo "
         "at 48000 Hz."
     )
 

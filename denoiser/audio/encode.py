@@ -1,4 +1,4 @@
-"""float32 waves -> WAV, FLAC or MP3, in pieces and under a temporary name until they are whole."""
+"""Encoding float32 waves as WAV, FLAC or MP3, in pieces; a complete file replaces the target."""
 
 from __future__ import annotations
 
@@ -21,27 +21,25 @@ from denoiser.audio.tags import Tags
 from denoiser.errors import AudioError
 from denoiser.files import StrPath, beside
 
-# ending -> subtype -> FFmpeg's encoder and the sample format it is fed
+# ending -> subtype -> FFmpeg's encoder and its input sample format
 _ENCODERS = {
     ".wav": {
         "PCM_16": ("pcm_s16le", "s16"),
         "PCM_24": ("pcm_s24le", "s32"),
         "FLOAT": ("pcm_f32le", "flt"),
     },
-    # FLAC knows no floats: they get the most bits it has
+    # FLAC has no float samples: they become 24-bit integers
     ".flac": {"PCM_16": ("flac", "s16"), "PCM_24": ("flac", "s32"), "FLOAT": ("flac", "s32")},
     ".mp3": dict.fromkeys(("PCM_16", "PCM_24", "FLOAT"), ("libmp3lame", "fltp")),
 }
 _BITS = {"s16": 16, "s32": 24}
 _MOST_CHANNELS = {".wav": 8, ".flac": 8, ".mp3": 2}
-# RF64 once 4 GiB are passed; "bitexact" keeps FFmpeg's version out of the file
+# RF64 beyond 4 GiB; "bitexact" keeps FFmpeg's version out of the file
 _MUXER_OPTIONS = {".wav": {"rf64": "auto", "fflags": "+bitexact"}, ".flac": {}, ".mp3": {}}
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-LOUDEST = 1e4  # full scales: encoders of floats never return from much more, or end the program
+LOUDEST = 1e4  # times full scale: beyond it, encoders of floats may hang or crash
 _MP3_QUALITY = {"flags": "+qscale", "global_quality": str(2 * 118)}  # lame -V2, about 190 kb/s
-
-
-FULLEST = 0.98  # peak of what was turned down to fit
+FULLEST = 0.98  # peak of what is attenuated to fit
 
 
 def write(
@@ -54,12 +52,13 @@ def write(
     notify: Notify | None = None,
     tags: Tags | None = None,
 ) -> None:
-    """A wave `(channels, samples)` to a .wav, .flac or .mp3 file; the options are those of Writer.
+    """Writes a wave (channels, samples) to a .wav, .flac or .mp3 file; the options are Writer's.
+
     Raises AudioError, and ValueError for an array of another shape.
     """
     shape = wave.shape if isinstance(wave, np.ndarray) else ()
     if len(shape) != 2 or shape[1] <= MOST_CHANNELS < shape[0]:
-        check_wave(wave)  # other numbers of channels are a matter of the format
+        check_wave(wave)  # the format decides about other numbers of channels
     with Writer(
         path, sample_rate, len(wave), subtype, layout=layout, notify=notify, tags=tags
     ) as writer:
@@ -74,10 +73,11 @@ def write_fitting(
     notify: Notify | None = None,
     tags: Tags | None = None,
 ) -> None:
-    """Consecutive waves to a file with the rate, channels and layout of the file `like`.
+    """Writes consecutive waves (C, n) in the format of the file `like`, without clipping.
 
-    `waves()` gives them twice. What goes above full scale is kept in a WAV (see Writer); for FLAC,
-    and for MP3, of which players make integers, all is turned down, and `notify` gets a sentence.
+    The target gets its rate, channels and layout. For FLAC and MP3, which are attenuated as a whole
+    if necessary (see `fitting_gain`), `waves()` is called twice; a WAV keeps samples above full
+    scale (see Writer). Raises AudioError.
     """
     gain = np.float32(1)
     if Path(target).suffix.lower() != ".wav":
@@ -89,10 +89,10 @@ def write_fitting(
 
 
 def fitting_gain(target: StrPath, peak: float, notify: Notify | None = None) -> float:
-    """The gain at which samples up to the magnitude `peak` are not clipped in a file.
+    """The factor that keeps samples up to the magnitude `peak` from clipping in a file.
 
-    1.0 for a WAV, which holds any (see Writer). Where FLAC or MP3 need less, `notify` gets a
-    sentence.
+    1.0 for a WAV, which holds any sample (see Writer). FLAC stores integers, and players decode MP3
+    to integers; for a gain below 1, `notify` receives a sentence.
     """
     path = Path(target)
     if path.suffix.lower() == ".wav" or peak <= 1:
@@ -107,13 +107,14 @@ def fitting_gain(target: StrPath, peak: float, notify: Notify | None = None) -> 
 
 
 class Writer:
-    """A .wav, .flac or .mp3 file written in pieces; a context manager.
+    """Writes a .wav, .flac or .mp3 file in pieces; a context manager.
 
-    It is written under a temporary name in the same folder and renamed at the end: the target is
-    whole or not there. `layout` is FFmpeg's name for the speakers of the channels (see `layouts`).
-    MP3 has no bit depth and no speakers beyond stereo, and of a rate that it does not know it
-    becomes the next one up, at most 48 kHz. A WAV of integers that meets a sample above full scale
-    becomes one of 32 bit floats; `notify` gets a sentence then. FLAC clips: see `write_fitting`.
+    Samples go to a temporary file in the same folder, which replaces the target at the end: the
+    target is complete or absent. `layout` is FFmpeg's name for the speakers of the channels (see
+    `layouts`). An MP3 has no bit depth and no speakers beyond stereo; a rate it does not support
+    becomes the next higher one, at most 48 kHz. An integer WAV becomes 32-bit float at the first
+    sample above full scale, and `notify` receives a sentence. FLAC clips: see `fitting_gain`.
+    Raises AudioError.
     """
 
     def __init__(
@@ -137,7 +138,7 @@ class Writer:
             raise self._error(f"{self._ending} takes 1 to {most} channels, not {channels}")
         if subtype not in _ENCODERS[self._ending]:
             known = ", ".join(_ENCODERS[self._ending])
-            raise self._error(f"the bit depth {subtype!r} is none of {known}")
+            raise self._error(f"the bit depth {subtype!r} is not one of {known}")
         self._rate, self._layout = sample_rate, LAYOUTS[channels - 1]
         if layout and self._ending != ".mp3":
             self._layout = layout
@@ -156,10 +157,7 @@ class Writer:
         notify: Notify | None = None,
         tags: Tags | None = None,
     ) -> Writer:
-        """A writer with the rate, channels and speakers that `info` gives of another file.
-
-        The bit depth is that of the other file, too, unless `subtype` names one.
-        """
+        """A writer with the rate, channels, speakers and, by default, bit depth of another file."""
         return cls(
             target,
             about.sample_rate,
@@ -171,7 +169,7 @@ class Writer:
         )
 
     def _open(self, subtype: str) -> None:
-        """Begin a file."""
+        """Starts a temporary file."""
         self._container: OutputContainer | None = None
         self._written = 0  # samples
         self._temporary = beside(self.path)
@@ -190,21 +188,21 @@ class Writer:
                 layout=self._layout,
                 options=_MP3_QUALITY if self._ending == ".mp3" else {},
             )
-            assert isinstance(stream, AudioStream)  # as all of _ENCODERS are
+            assert isinstance(stream, AudioStream)  # true of all _ENCODERS
             self._stream = stream
             self._tags.into(self._container, self._ending)
             self._container.start_encoding()  # a header, even if no sample follows
 
     def write(self, wave: np.ndarray) -> None:
-        """Adds a wave `(channels, n)` of floats. They are rounded, never wrapped."""
+        """Appends a wave (channels, n) of floats; values are rounded and clipped, never wrapped."""
         check_shape(wave, self.channels)
         if wave.dtype.kind != "f":
             raise ValueError(f"expected a wave of floats, full scale 1, got {wave.dtype}")
         if not np.isfinite(wave).all():
-            raise self._error("there are samples that are not numbers (NaN or infinity)")
+            raise self._error("the sound contains NaN or infinite samples")
         peak = np.abs(wave).max(initial=0)
         if self._format == "fltp" and peak > LOUDEST:
-            raise self._error(f"MP3 takes at most {LOUDEST:,.0f} times full scale: take .wav")
+            raise self._error(f"MP3 takes at most {LOUDEST:,.0f} times full scale: choose .wav")
         with self._failing():
             if self._ending == ".wav" and self._format in _BITS and not fits(peak, self._format):
                 self._widen(peak)
@@ -225,7 +223,7 @@ class Writer:
             self.drop()
 
     def close(self) -> None:
-        """Ends the file and puts it in the place of the target."""
+        """Completes the file and replaces the target with it."""
         with self._failing():
             self._encode(self._resampler.push(np.zeros((self.channels, 0), np.float32), last=True))
             self._finish()
@@ -237,7 +235,7 @@ class Writer:
         self._close()
 
     def _widen(self, peak: float) -> None:
-        """Go on with floats, behind what was written as integers so far."""
+        """Continues as 32-bit float after converting the integers written so far."""
         self._finish()
         integers, written = self._temporary, self._written
         self._open("FLOAT")
@@ -253,7 +251,7 @@ class Writer:
             )
 
     def _encode(self, wave: np.ndarray) -> None:
-        """Converts and encodes; in pieces, as FFmpeg measures a frame's bytes in 31 bits."""
+        """Converts and encodes, in pieces: FFmpeg counts the bytes of a frame in 31 bits."""
         self._written += wave.shape[1]
         if self._format in _BITS:
             bits = _BITS[self._format]
@@ -271,7 +269,7 @@ class Writer:
             self._put(frame)
 
     def _put(self, frame: av.AudioFrame | None) -> None:
-        """Encodes a frame; None brings out what the encoder holds back."""
+        """Encodes a frame; None flushes the encoder."""
         assert self._container is not None
         self._container.mux(self._stream.encode(frame))
 
@@ -281,7 +279,7 @@ class Writer:
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
-        """Turns what FFmpeg and the disk say into a sentence, and leaves no file behind."""
+        """Turns errors of FFmpeg and the disk into AudioError and deletes the incomplete file."""
         try:
             yield
         except (av.FFmpegError, OSError) as error:
@@ -289,7 +287,7 @@ class Writer:
             raise self._error((error.strerror or "FFmpeg failed").lower()) from None
 
     def drop(self) -> None:
-        """Give up: nothing is left of the file."""
+        """Deletes the incomplete file."""
         with suppress(av.FFmpegError, OSError):
             self._close()
         self._temporary.unlink(missing_ok=True)
@@ -299,5 +297,5 @@ class Writer:
 
 
 def fits(peak: float, sample_format: str) -> bool:
-    """Whether integers hold a magnitude, but for half a step."""
+    """Whether integers can represent a magnitude, to within half a step."""
     return peak <= 1 + 2.0 ** -_BITS[sample_format]

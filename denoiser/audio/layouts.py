@@ -1,7 +1,7 @@
-"""Which channel is which: speaker positions, and how channels become fewer or more.
+"""Speaker positions of channels, and conversion between layouts.
 
-A layout is FFmpeg's name for it: "stereo", "5.1(side)", "4 channels (FL+BL+TFL+TFR)", or "6
-channels" where nothing is known of them. Waves are float32 `(channels, samples)`.
+A layout is FFmpeg's name, such as "stereo", "5.1(side)" or "4 channels (FL+BL+TFL+TFR)", or "6
+channels" if the positions are unknown. Waves are float32 (channels, samples).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from functools import lru_cache
 import av
 import numpy as np
 
-# What that many channels are taken for where a file does not say
+# The assumed layout for each number of channels, if a file has no labels
 LAYOUTS = ["mono", "stereo", "3.0", "4.0", "5.0", "5.1", "6.1", "7.1"]
-SILENT_CHANNEL_DB = -50.0  # below the loudest one: the hum and hiss of an empty track
+SILENT_CHANNEL_DB = -50.0  # relative to the loudest one: hum and hiss of an unused track
 MINUS_3_DB = 10 ** (-3 / 20)
-# Speaker -> gain on the left and on the right, after ITU-R BS.775: centre and surrounds at -3 dB,
-# nothing of the low-frequency effects. Speakers at the left that are not listed: (-3 dB, 0).
+# Speaker -> gains in left and right, after ITU-R BS.775: centre and surrounds at -3 dB, without
+# low-frequency effects. Speakers on the left that are not listed: (-3 dB, 0).
 STEREO_GAINS = {
     "FL": (1.0, 0.0),
     "FR": (0.0, 1.0),
@@ -32,9 +32,9 @@ SURROUNDS = {"SL": "BL", "SR": "BR", "BL": "SL", "BR": "SR"}
 
 @lru_cache
 def positions(layout: str) -> tuple[str, ...]:
-    """The speaker of every channel, "FL" or "LFE" for instance, in order.
+    """The speaker of every channel, such as "FL" or "LFE", in order.
 
-    Channels without labels have those of `LAYOUTS`, as players take them.
+    Unlabelled channels get the positions of `LAYOUTS`, as in players.
     """
     names = tuple(channel.name for channel in av.AudioLayout(layout).channels)
     if len(names) <= len(LAYOUTS) and set(names) <= {"NONE", "UNK", "UNSD"}:
@@ -43,17 +43,17 @@ def positions(layout: str) -> tuple[str, ...]:
 
 
 def mono_gains(layout: str) -> np.ndarray:
-    """The weight of each channel in a downmix to one, `(channels,)`, before it is normalised."""
+    """The weights of the channels in a mono downmix, (channels,), not normalised."""
     return stereo_gains(layout).max(axis=0) if len(positions(layout)) > 1 else np.ones(1)
 
 
 def stereo_gains(layout: str) -> np.ndarray:
-    """The matrix `(2, channels)` that makes stereo of a wave."""
+    """The matrix (2, channels) that mixes a wave to stereo."""
     return np.array([_sides(name) for name in positions(layout)]).T
 
 
 def _sides(name: str) -> tuple[float, float]:
-    """The gain of a speaker on the left and on the right."""
+    """The gains of a speaker in the left and the right channel."""
     if name in STEREO_GAINS:
         return STEREO_GAINS[name]
     if name.endswith("C") and name not in ("FLC", "FRC"):  # above or below
@@ -63,9 +63,9 @@ def _sides(name: str) -> tuple[float, float]:
 
 
 def loudness_weights(layout: str) -> np.ndarray:
-    """The weight of each channel's power in a loudness, `(channels,)`, after ITU-R BS.1770-4.
+    """The weights of the channels' powers in loudness, (channels,), after ITU-R BS.1770-4.
 
-    Surrounds at the sides and at the back count 1.41, low-frequency effects not at all.
+    1.41 for side and back surrounds, 0 for low-frequency effects, 1 for all others.
     """
     weights = {"LFE": 0.0, "LFE2": 0.0} | dict.fromkeys(SURROUNDS, 1.41)
     return np.array([weights.get(name, 1.0) for name in positions(layout)])
@@ -73,11 +73,12 @@ def loudness_weights(layout: str) -> np.ndarray:
 
 @lru_cache
 def conversion(source: str, target: str) -> np.ndarray:
-    """The matrix `(target channels, source channels)` that puts one layout's sound into another's.
+    """The matrix (target channels, source channels) that converts one layout to another.
 
-    A speaker that both have keeps its sound; surrounds at the side and at the back stand in for
-    each other. What the target lacks goes to its left and right as in a downmix to stereo. Mono
-    becomes the centre, or left and right where there is none, at full level; into mono goes a mean.
+    Speakers in both layouts keep their signal; side and back surrounds replace each other. Speakers
+    that the target lacks go to its left and right as in a stereo downmix. Mono goes to the centre,
+    or to left and right if there is none, at full level; a conversion to mono takes the weighted
+    mean.
     """
     have, want = positions(source), positions(target)
     if len(want) == 1:
@@ -99,28 +100,28 @@ def conversion(source: str, target: str) -> np.ndarray:
 
 
 def convert(wave: np.ndarray, source: str, target: str) -> np.ndarray:
-    """A wave of one layout as the nearest thing in another, `(target channels, samples)`."""
+    """A wave (channels, n) converted to another layout, (target channels, n)."""
     if positions(source) == positions(target):
         return wave
     return (conversion(source, target) @ wave).astype(np.float32)
 
 
 class Downmix:
-    """One channel of several: by speaker position, and by what the whole recording holds.
+    """Mixes a wave to one channel, by speaker position and by the content of the whole recording.
 
-    `covariance` `(channels, channels)` is that of its active parts, as `levels.survey` gives it.
-    Channels that are silent do not count. Where the sum would cancel what its channels hold, a
-    voice recorded with one side upside down for instance, the loudest channel is taken alone, and
-    `remark` is the sentence that says so; otherwise it is None.
+    `covariance` (channels, channels) is that of the active parts, as `levels.survey` returns it.
+    Silent channels do not count. Where channels would cancel in the sum, for instance a voice with
+    one side inverted, only the loudest channel is used, and `remark` is a sentence about it,
+    otherwise None.
     """
 
-    CANCELLED_DB = -3.0  # below the sum of unrelated channels: two are correlated by -0.5
+    CANCELLED_DB = -3.0  # relative to uncorrelated channels: two have a correlation of -0.5
 
     def __init__(self, layout: str, covariance: np.ndarray):
         powers = np.maximum(np.diag(covariance), 0)
         audible = powers > powers.max(initial=0) * 10 ** (SILENT_CHANNEL_DB / 10)
         gains = mono_gains(layout) * audible
-        if not gains.any():  # silence, or nothing but low-frequency effects
+        if not gains.any():  # silence, or low-frequency effects alone
             gains = np.where(audible, 1.0, 0.0) if audible.any() else np.ones(len(powers))
         self.gains, self.remark = gains / gains.sum(), None
         unrelated = self.gains**2 @ powers

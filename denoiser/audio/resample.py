@@ -1,4 +1,4 @@
-"""Waves at another rate."""
+"""Sample-rate conversion, with soxr."""
 
 from __future__ import annotations
 
@@ -11,17 +11,13 @@ MOST_CHANNELS = len(LAYOUTS)
 
 
 def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """`(channels, T)` -> `(channels, round(T * to_rate / from_rate))`. Raises ValueError."""
+    """(channels, T) -> (channels, round(T * to_rate / from_rate)), float32. Raises ValueError."""
     check_wave(wave)
     return Resampler(from_rate, to_rate, len(wave)).push(wave, last=True)
 
 
 class Resampler:
-    """`resample` for a wave that comes in pieces: the joined outputs equal it.
-
-    `quality` is one of soxr's: VHQ is as fast as HQ and keeps a constant to the last bit, HQ holds
-    back less of what came in (67 instead of 146 ms at 16 kHz).
-    """
+    """`resample` for a wave in pieces: the concatenated outputs are identical."""
 
     def __init__(self, from_rate: int, to_rate: int, channels: int, quality: str = "VHQ"):
         self.from_rate, self.to_rate, self.channels = from_rate, to_rate, channels
@@ -31,7 +27,7 @@ class Resampler:
             self._stream = soxr.ResampleStream(from_rate, to_rate, channels, "float32", quality)
 
     def push(self, wave: np.ndarray, last: bool = False) -> np.ndarray:
-        """`(channels, n)` -> `(channels, m)`: what is due already; all the rest with `last`."""
+        """(channels, n) -> (channels, m): the samples that are ready; with `last`, the rest."""
         check_shape(wave, self.channels)
         if self._stream is None:
             return wave
@@ -46,14 +42,14 @@ class Resampler:
 
 
 def check_shape(wave: np.ndarray, channels: int) -> None:
-    """Raises ValueError unless the wave is `(channels, samples)`."""
+    """Raises ValueError unless the wave has the shape (channels, samples)."""
     if wave.ndim != 2 or len(wave) != channels:
         hint = ": is it transposed?" if wave.shape[1:] == (channels,) else ""
         raise ValueError(f"expected a wave of shape ({channels}, samples), got {wave.shape}{hint}")
 
 
 def check_wave(wave: np.ndarray) -> None:
-    """Raises ValueError unless the wave is `(channels, samples)` with at most MOST_CHANNELS."""
+    """Raises ValueError unless the wave is (channels, samples), with at most MOST_CHANNELS."""
     if not isinstance(wave, np.ndarray) or wave.ndim != 2:
         got = getattr(wave, "shape", type(wave).__name__)
         raise ValueError(f"expected an array of shape (channels, samples), got {got}")

@@ -1,7 +1,6 @@
-"""The chunks of a WAV: read, and written behind the sound of another. RF64 and BW64 included.
+"""Reading the chunks of a WAV file (RF64 and BW64 too), and appending them to another.
 
-Cue points, their labels, tags and the like are kept as the bytes they are. The sizes in a file are
-not trusted.
+Cue points, labels and tags are copied as raw bytes. Sizes in a file are not trusted.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from typing import BinaryIO, NamedTuple
 
 from denoiser.files import StrPath
 
-MOST_BYTES = 15 << 20  # of all chunks beside the sound; more is no note about it
+MOST_BYTES = 15 << 20  # of all chunks besides the audio
 MOST_CHUNKS = 1000
-UNKNOWN = 0xFFFFFFFF  # a size that stands in ds64
-# Sound and its format, fillers, and measurements of the samples as they were
+UNKNOWN = 0xFFFFFFFF  # the actual size is in ds64
+# Audio and its format, padding, and measurements of the original samples
 NOT_KEPT = {
     b"fmt ",
     b"fact",
@@ -32,15 +31,17 @@ NOT_KEPT |= {b"MD5 ", b"minf", b"elm1", b"regn", b"LGWV", b"ovwf", b"wavl", b"sl
 
 
 class Marker(NamedTuple):
+    """A cue point or a region."""
+
     start: int  # samples
     length: int  # samples; 0 for a point
     text: str
 
 
 def chunks(path: StrPath) -> tuple[list[tuple[bytes, bytes]], list[str]]:
-    """Names and contents of what a WAV holds beside its sound, and names of what is too large.
+    """Names and contents of a WAV's chunks besides the audio, and the names of those too large.
 
-    Both are empty if the file is no WAV. A chunk that is cut off is left out.
+    Both lists are empty if the file is not a WAV. A truncated chunk is skipped.
     """
     kept: list[tuple[bytes, bytes]] = []
     skipped: list[str] = []
@@ -59,9 +60,9 @@ def chunks(path: StrPath) -> tuple[list[tuple[bytes, bytes]], list[str]]:
 
 
 def _walk(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size in bytes of all chunks that are there as a whole."""
+    """Name, offset and size in bytes of every complete chunk."""
     head, end, position = file.read(12), file.seek(0, 2), 12
-    sizes: dict[bytes, int] = {}  # those that stand in ds64
+    sizes: dict[bytes, int] = {}  # sizes from ds64
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
         return
     for _ in range(MOST_CHUNKS):
@@ -76,7 +77,7 @@ def _walk(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
             sizes[b"data"] = int.from_bytes(file.read(16)[8:], "little")
         yield name, start, size
         position = start + size
-        if size % 2:  # careless programs leave the padding out
+        if size % 2:  # some programs omit the padding
             file.seek(position)
             after = file.read(5)
             position += _is_name(after[1:]) or not _is_name(after[:4])
@@ -87,7 +88,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def append(path: StrPath, more: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write chunks behind all that a WAV holds. Past 4 GiB it becomes an RF64, as FFmpeg's do."""
+    """Appends chunks to a WAV. Beyond 4 GiB it becomes an RF64, as FFmpeg's do."""
     with open(path, "r+b") as file:
         places = {name: (start, size) for name, start, size in _walk(file)}
         file.seek(0, 2)
@@ -106,7 +107,7 @@ def append(path: StrPath, more: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def _enlarge(file: BinaryIO, places: dict[bytes, tuple[int, int]], size: int) -> None:
-    """RIFF -> RF64, in the room that FFmpeg leaves for it."""
+    """Turns RIFF into RF64, in the space that FFmpeg reserves for it."""
     data, length = places[b"data"]
     file.seek(places[b"fmt "][0] + 12)
     samples = length // max(1, int.from_bytes(file.read(2), "little"))
@@ -123,7 +124,7 @@ def _enlarge(file: BinaryIO, places: dict[bytes, tuple[int, int]], size: int) ->
 
 def markers(kept: Iterable[tuple[bytes, bytes]]) -> list[Marker]:
     """Cue points with their labels, in order of time."""
-    points: dict[int, int] = {}  # by their numbers, as the others
+    points: dict[int, int] = {}  # by number, as below
     texts: dict[int, str] = {}
     lengths: dict[int, int] = {}
     for name, data in kept:
@@ -145,7 +146,7 @@ def markers(kept: Iterable[tuple[bytes, bytes]]) -> list[Marker]:
 
 
 def aiff_markers(path: StrPath) -> list[Marker]:
-    """Markers of an AIFF, in order of time; none if the file is no AIFF."""
+    """Markers of an AIFF file, in order of time; none if the file is not an AIFF."""
     found = []
     with open(path, "rb") as file:
         head, end, position = file.read(12), file.seek(0, 2), 12
@@ -176,7 +177,7 @@ def _notes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def cue(found: Iterable[Marker]) -> list[tuple[bytes, bytes]]:
-    """The chunks for markers, as far as their places can be written."""
+    """The chunks for markers; positions beyond 32 bits are left out."""
     found = [each for each in found if 0 <= each.start < UNKNOWN]
     if not found:
         return []
@@ -196,7 +197,7 @@ def _packed(name: bytes, data: bytes) -> bytes:
 
 
 def text_of(data: bytes) -> str:
-    """Text up to the first zero byte, in UTF-8 or as Windows writes it in the West."""
+    """Text up to the first zero byte, in UTF-8 or Windows-1252."""
     data = data.split(b"\0")[0]
     try:
         return data.decode()
@@ -212,7 +213,7 @@ _INFO |= {"encoded_by": "ITCH", "location": "IARL", "keywords": "IKEY"}
 
 
 def info(tags: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """The chunk LIST INFO for tags with FFmpeg's names in lower case, as far as it has a place."""
+    """The chunk LIST INFO for tags with FFmpeg's names in lower case; others are left out."""
     fields = b"".join(
         _packed(name.encode(), tags[key].encode() + b"\0")
         for key, name in _INFO.items()
@@ -221,7 +222,7 @@ def info(tags: dict[str, str]) -> list[tuple[bytes, bytes]]:
     return [(b"LIST", b"INFO" + fields)] if fields else []
 
 
-# Names of tags, also those that FFmpeg gives them, and bytes
+# Alternative names of a tag, and its size in bytes
 _BEXT = (
     (("description", "comment"), 256),
     (("originator", "encoded_by"), 32),
@@ -232,11 +233,11 @@ _BEXT = (
 
 
 def bext(tags: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """The chunk bext (EBU Tech 3285), for tags that hold when a recording began."""
+    """The chunk bext (EBU Tech 3285), for tags with the time at which a recording began."""
     if not tags.get("time_reference", "").isdecimal():
         return []
     values = [next(filter(None, map(tags.get, keys)), "") for keys, _ in _BEXT]
-    values[-1] = values[-1].split("T")[-1]  # it may stand behind a date
+    values[-1] = values[-1].split("T")[-1]  # a date may precede it
     fields = [
         value.encode()[:size].ljust(size, b"\0")
         for value, (_, size) in zip(values, _BEXT, strict=True)

@@ -1,12 +1,12 @@
-"""Work on files that strangers made, in a process of its own.
+"""Running work on untrusted files in a child process.
 
-A damaged or hostile file can crash a decoder, make it loop, or have it ask for all the memory there
-is. `run` lets a function of this package work in a child process with limits; whatever becomes of
-that costs one sentence for one file.
+A damaged or hostile file can crash a decoder, make it loop, or make it request all available
+memory. `run` calls a function of this package in a child process with limits; whatever happens
+there becomes one AudioError for one file.
 
-A new Python process takes a quarter of a second, too long for every file. So a template is started
-once: it has imported what is needed and forks a child for every call, which takes milliseconds.
-What a child sends is JSON and samples; nothing of it is executed.
+Starting Python takes a quarter of a second, too long for every file. So a template process is
+started once: it has imported everything and forks a child per call, which takes milliseconds. A
+child sends back JSON and samples, never code.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ import numpy as np
 from denoiser.errors import AudioError
 from denoiser.files import StrPath
 
-MEMORY_BYTES = 2 * 2**30  # that a child may take beyond what the template has
-STALLED_SECONDS = 20  # of computing without a sign of progress
+MEMORY_BYTES = 2 * 2**30  # for a child, on top of the template's
+STALLED_SECONDS = 20  # of CPU time without progress
 _START = "import sys; from denoiser.audio import sandbox; sandbox.template(int(sys.argv[1]))"
 log = logging.getLogger(__name__)
 _inside = False
@@ -46,13 +46,13 @@ def run(
     *arguments: str | float | None,
     notify: Callable[[str], None] | None = None,
 ) -> Iterator[Result]:
-    """Yields what `function(path, *arguments, notify)` yields, which works in another process.
+    """Yields what `function(path, *arguments, notify)` yields, run in a child process.
 
-    It is a generator function of this package; `arguments` are strings, numbers and None. It yields
-    float32 waves `(channels, n)`, or what JSON can hold. Raises AudioError in one sentence: its
-    own, or that the file could not be worked with.
+    `function` is a generator function of this package; `arguments` are strings, numbers and None.
+    It yields float32 waves (channels, n) or JSON values. Raises its AudioError, or one that says
+    that the file could not be processed.
     """
-    if _inside or not hasattr(os, "fork"):  # in a child of ours already, or on Windows
+    if _inside or not hasattr(os, "fork"):  # already in a child, or on Windows
         yield from function(Path(path), *arguments, notify)
         return
     request = {
@@ -84,20 +84,20 @@ def run(
 def one(
     function: Callable[..., Iterator[Result]], path: StrPath, *arguments: str | float | None
 ) -> Result:
-    """The only thing that `run` yields."""
+    """The single value that `run` yields."""
     (value,) = run(function, path, *arguments)
     return value
 
 
-# ---- the side that asks
+# ---- the parent
 
 _lock = threading.Lock()
-_template: tuple[int, socket.socket] | None = None  # of which process, and the line to it
+_template: tuple[int, socket.socket] | None = None  # the process that started it, and its socket
 
 
 @contextmanager
 def _called(request: dict[str, object]) -> Iterator[BinaryIO]:
-    """The file of answers of a child that works on a request; closing it ends the child."""
+    """The output of a child that works on a request; closing it ends the child."""
     asking, asked = os.pipe()
     answers, answered = os.pipe()
     try:
@@ -112,29 +112,29 @@ def _called(request: dict[str, object]) -> Iterator[BinaryIO]:
 
 
 def start() -> None:
-    """Start the template, so that the first file need not wait for it."""
+    """Starts the template process, so that the first file does not have to wait for it."""
     if hasattr(os, "fork"):
         with _lock:
             _line()
 
 
 def _line() -> socket.socket:
-    """The line to the template, which is started where there is none."""
+    """The socket of the template process, which is started if necessary."""
     global _template
-    if _template is None or _template[0] != os.getpid():  # a fork has a line of its own
+    if _template is None or _template[0] != os.getpid():  # a fork needs its own
         _template = os.getpid(), _started()
     return _template[1]
 
 
 def _send(*files: int) -> None:
-    """Hand a child's ends of its pipes to the template."""
+    """Passes a child's pipe ends to the template."""
     global _template
     with _lock:
         for _ in range(2):
             try:
                 socket.send_fds(_line(), [b"."], files)
                 return
-            except OSError:  # somebody ended it
+            except OSError:  # the template has ended
                 if _template:
                     _template[1].close()
                 _template = None
@@ -144,7 +144,7 @@ def _send(*files: int) -> None:
 
 
 def _started() -> socket.socket:
-    """The line to a new template, which ends when the line is closed."""
+    """The socket of a new template process, which exits when the socket is closed."""
     ours, theirs = socket.socketpair()
     with theirs:
         subprocess.Popen(
@@ -152,14 +152,14 @@ def _started() -> socket.socket:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl+C is for the one who asks
+            start_new_session=True,  # Ctrl+C is meant for the parent
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"},
         )
     return ours
 
 
 def _messages(file: BinaryIO) -> Iterator[tuple[str, Any]]:
-    """What a child sends, as long as it comes whole."""
+    """The messages of a child, as long as they are complete."""
     while line := file.readline():
         with suppress(ValueError):
             message = json.loads(line)
@@ -176,9 +176,9 @@ def _messages(file: BinaryIO) -> Iterator[tuple[str, Any]]:
 
 
 def template(line: int) -> None:
-    """Forks a child for every pair of pipes that arrives, until the line is closed."""
+    """Forks a child for every pair of pipes received, until the socket is closed."""
     _prepare()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that children leave no zombies
     with socket.socket(fileno=line) as control:
         while True:
             word, files, _, _ = socket.recv_fds(control, 1, 2)
@@ -195,17 +195,17 @@ def template(line: int) -> None:
 
 
 def _prepare() -> None:
-    """What every child would do first: a third of its time."""
+    """Does once what every child would do first, in a third of its time."""
     import gc
     import resource  # noqa: F401
 
-    import av.subtitles.stream  # noqa: F401  # PyAV loads it when it opens its first file
+    import av.subtitles.stream  # noqa: F401  # PyAV imports it with its first file
 
-    gc.freeze()  # what is there stays shared: a collection would write to it, and copy its pages
+    gc.freeze()  # keeps memory pages shared: a collection would write to them
 
 
 def _child(asked: int, answers: int) -> None:
-    """Works on one request, and ends."""
+    """Handles one request."""
     global _inside
     _inside = True
     with open(asked, "rb") as question:
@@ -217,7 +217,7 @@ def _child(asked: int, answers: int) -> None:
     with open(answers, "wb") as file:
 
         def send(kind: str, value: object, samples: bytes = b"") -> None:
-            signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the reader is no fault of ours
+            signal.setitimer(signal.ITIMER_PROF, 0)  # waiting for the reader does not count
             file.write(json.dumps({"kind": kind, "value": value}).encode() + b"\n" + samples)
             file.flush()
             signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -241,14 +241,14 @@ def _child(asked: int, answers: int) -> None:
 
 
 def _limit(memory: int, seconds: float) -> None:
-    """Memory and computing time end the child; a reader that is gone does, too; no core file."""
+    """Limits memory and CPU time, ends with the reader, and disables core dumps."""
     import resource
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(OSError, ValueError):  # macOS knows no limit of address space
+    with suppress(OSError, ValueError):  # macOS has no address-space limit
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = pages * os.sysconf("SC_PAGE_SIZE") + memory
         resource.setrlimit(resource.RLIMIT_AS, (most, most))

@@ -1,7 +1,7 @@
-"""Which files of a folder are recordings: known endings at once, of the others what can be decoded.
+"""Finding the recordings in a folder: by file name ending, and otherwise by trying to decode.
 
-The decoder is asked about a file only if neither its ending nor its first bytes say what it is, so
-that a folder of 100,000 recordings or photographs is searched without opening one in FFmpeg.
+FFmpeg opens a file only if neither its ending nor its first bytes identify it, so that a folder of
+100,000 recordings or photographs is searched without it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from denoiser.audio.decode import Notify
 from denoiser.errors import AudioError
 from denoiser.files import StrPath
 
-# Taken without a look inside: if one cannot be decoded, its user is to hear why. Not .ts and .mts,
-# which TypeScript has, too.
+# Always included: if one cannot be decoded, the user should get the error. Without .ts and .mts,
+# which TypeScript uses, too.
 _KNOWN = frozenset([
     ".3g2", ".3ga", ".3gp", ".3gpp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape",
     ".asf", ".au", ".avi", ".awb", ".bwf", ".caf", ".dts", ".eac3", ".ec3", ".f4v", ".flac", ".flv",
@@ -30,7 +30,7 @@ _KNOWN = frozenset([
     ".mpeg", ".mpg", ".mxf", ".oga", ".ogg", ".ogv", ".opus", ".qta", ".ra", ".rf64", ".spx",
     ".tta", ".vob", ".w64", ".wav", ".wave", ".weba", ".webm", ".wma", ".wmv", ".wv",
 ])  # fmt: skip
-# What begins like this is no recording: pictures, archives, documents, programs, arrays
+# First bytes of other kinds of file: pictures, archives, documents, programs, arrays
 _FOREIGN = (
     b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"8BPS",
     b"PK\3\4", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"(\xb5/\xfd",
@@ -38,29 +38,29 @@ _FOREIGN = (
     b"\x93NUMPY", b"\x89HDF", b"\0asm", b"wOF", b"\0\1\0\0\0", b"OTTO",
 )  # fmt: skip
 _TEXT = bytes(range(32, 256)) + b"\t\n\v\f\r\x1b"
-_HEAD = 4096  # bytes that are read to tell text
-_PACKETS = 16  # that are decoded
-# These have no mark at their start: a few bytes anywhere pass for one, but not for many frames
+_HEAD = 4096  # bytes to read to recognise text
+_PACKETS = 16  # to decode
+# Formats without a signature: random bytes can look like one frame, but not like many
 _UNMARKED = ("aac", "ac3", "eac3", "mp3", "mpeg", "mpegts")
-_ENOUGH = 8  # frames of sound of such a file
-_TOGETHER = 1000  # files that one process is asked about
+_ENOUGH = 8  # frames required of such a file
+_TOGETHER = 1000  # files per child process
 
 
 class Found(NamedTuple):
-    """What a folder and those below it hold; hidden files and folders do not count."""
+    """The files in a folder and its subfolders, without hidden ones."""
 
     files: list[Path]  # audio and video, sorted
-    others: list[Path]  # passed over
-    closed: list[OSError]  # of each folder or file that cannot be looked into
+    others: list[Path]  # not recordings
+    closed: list[OSError]  # errors for unreadable folders and files
 
 
 def find(folder: StrPath) -> list[Path]:
-    """Audio and video files in a folder and those below it, sorted."""
+    """Audio and video files in a folder and its subfolders, sorted."""
     return search(folder).files
 
 
 def search(folder: StrPath) -> Found:
-    """The same, with what was passed over."""
+    """The same as `find`, with the files and folders that were passed over."""
     found = Found([], [], [])
     doubtful: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=found.closed.append):
@@ -83,14 +83,14 @@ def search(folder: StrPath) -> Found:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether the first bytes are those of something else, or text."""
+    """Whether the first bytes are text or identify another kind of file."""
     with open(path, "rb") as file:
         head = file.read(_HEAD)
     return head.startswith(_FOREIGN) or not head.translate(None, _TEXT)
 
 
 def _have_sound(paths: list[Path]) -> Iterator[bool]:
-    """Of each file, whether it can be decoded; one process is asked as long as none ends it."""
+    """For each file, whether it can be decoded; one child process checks many files."""
     places = [os.path.abspath(path) for path in paths]
     while places:
         asked = places[:_TOGETHER]
@@ -104,17 +104,17 @@ def _have_sound(paths: list[Path]) -> Iterator[bool]:
 
 
 def _decode(path: Path, *arguments: str | Notify) -> Iterator[bool]:
-    """Of a file, and of others by their names, whether they hold sound; the last is `notify`."""
+    """For `path` and the paths in `arguments`, whether they contain audio; then `notify`."""
     for place in (path, *arguments):
         if isinstance(place, (str, Path)):
             yield _decodes(Path(place))
 
 
 def _decodes(path: Path) -> bool:
-    """Whether the first packets become sound, with few exceptions."""
+    """Whether most of the first packets can be decoded to audio."""
     good = bad = 0
     needed = 1
-    # Whatever a library raises over foreign bytes, they are no recording
+    # Whatever error these bytes cause, the file is not a recording
     with suppress(Exception), opened(path) as (container, stream):
         needed = _ENOUGH if container.format.name in _UNMARKED else 1
         for packet in islice(container.demux(stream), _PACKETS):

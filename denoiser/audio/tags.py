@@ -1,7 +1,7 @@
-"""What a recording says of itself: tags, chapters, cue points, a cover. Read and written again.
+"""Metadata of a recording: reading tags, chapters, cue points and cover, and writing them.
 
-A WAV that becomes a WAV keeps its chunks byte for byte; between other formats all that both have a
-place for is carried over, and `Tags.lost` says what is not.
+From WAV to WAV, chunks are copied byte for byte; between other formats, everything that both can
+hold is carried over. `Tags.lost` names the rest.
 """
 
 from __future__ import annotations
@@ -26,20 +26,22 @@ from denoiser.audio.decode import Notify
 from denoiser.errors import AudioError
 from denoiser.files import StrPath
 
-MOST_CHAPTERS = 999  # what Vorbis comments number
-# The encoder's pictures that hold a cover as it is, with a pixel format to open it with
+MOST_CHAPTERS = 999  # the limit of Vorbis comments, which have three digits
+# Codecs in which a cover is copied unchanged, and a pixel format to open the stream
 _COVERS = {"mjpeg": "yuvj420p", "png": "rgb24", "bmp": "bgr24", "tiff": "rgb24", "webp": "yuv420p"}
-# Tags about the file, its encoder or its loudness as they were
+# Tags that describe the original file, its encoder or its loudness
 _OUTDATED = {"encoder", "duration", "bps", "number_of_frames", "number_of_bytes", "major_brand"}
 _OUTDATED |= {"minor_version", "compatible_brands", "vendor_id", "handler_name", "itunsmpb"}
 _OUTDATED |= {"itunnorm", "tlen", "timecode"}
 _OUTDATED_STARTS = ("replaygain_", "r128_", "_statistics", "accuraterip", "acoustid_fingerprint")
-# Chunks of a WAV that other formats have a place for, and those that nobody misses
+# Chunks of a WAV that other formats can hold, and irrelevant ones
 _HELD = {b"bext", b"cue ", b"LIST", b"id3 ", b"ID3 ", b"afsp", b"DISP", b"umid"}
 
 
 @dataclass(frozen=True)
 class Chapter:
+    """A named part of a recording."""
+
     start: float  # seconds
     end: float
     title: str
@@ -47,6 +49,8 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Cover:
+    """A picture in a file's metadata."""
+
     codec: str  # FFmpeg's name
     width: int
     height: int
@@ -55,18 +59,18 @@ class Cover:
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file holds beside its sound."""
+    """The contents of a file besides its audio."""
 
     name: str = ""  # of the file
-    sample_rate: int = 0  # Hz, of the sound that positions count the samples of
+    sample_rate: int = 0  # Hz, of the sample positions in tags and chunks
     metadata: tuple[tuple[str, str], ...] = ()  # FFmpeg's names, in lower case
     chapters: tuple[Chapter, ...] = ()
     cover: Cover | None = None
     chunks: tuple[tuple[bytes, bytes], ...] = ()  # of a WAV
-    skipped: tuple[str, ...] = ()  # names of what is too large to be carried, or damaged
+    skipped: tuple[str, ...] = ()  # names of parts that are too large or damaged
 
     def lost(self, ending: str) -> str | None:
-        """The sentence on what a .wav, .flac or .mp3 cannot hold of it; None if it holds all."""
+        """A sentence on what a .wav, .flac or .mp3 cannot hold; None if it can hold everything."""
         lost = [*self.skipped]
         if ending != ".wav":
             names = dict.fromkeys(name for name, _ in self.chunks if name not in _HELD)
@@ -75,10 +79,10 @@ class Tags:
             lost.append(f"more than {MOST_CHAPTERS} chapters")
         if not lost:
             return None
-        return f"{ending[1:].upper()} does not take over from {self.name}: {', '.join(lost)}."
+        return f"{ending[1:].upper()} cannot hold metadata of {self.name}: {', '.join(lost)}."
 
     def into(self, container: OutputContainer, ending: str) -> None:
-        """Write the tags of a .flac or .mp3 and its header, all streams of sound being added."""
+        """Writes tags and header of a .flac or .mp3, after its audio stream has been added."""
         if ending == ".wav":
             return
         rate = container.streams.audio[0].rate
@@ -90,7 +94,7 @@ class Tags:
         if not self.cover:
             return
         picture = container.add_stream(self.cover.codec, rate=1)
-        assert isinstance(picture, VideoStream)  # as all of _COVERS are
+        assert isinstance(picture, VideoStream)  # true of all _COVERS
         picture.width, picture.height = self.cover.width, self.cover.height
         picture.pix_fmt = _COVERS[self.cover.codec]
         picture.disposition = av.stream.Disposition.attached_pic
@@ -100,7 +104,7 @@ class Tags:
         container.mux(packet)
 
     def append(self, path: StrPath, ending: str) -> None:
-        """Write the chunks of a .wav that is closed."""
+        """Appends the chunks to a closed .wav."""
         if ending != ".wav":
             return
         if self.chunks:
@@ -113,14 +117,14 @@ class Tags:
             riff.append(path, [*riff.bext(tags), *riff.info(tags), *cue, (b"id3 ", self._id3())])
 
     def _converted(self, rate: int) -> dict[str, str]:
-        """Tags for sound of another rate: one of them counts samples."""
+        """The tags for audio at another rate: `time_reference` counts samples."""
         tags = dict(self.metadata)
         if tags.get("time_reference", "").isdecimal() and self.sample_rate:
             tags["time_reference"] = str(int(tags["time_reference"]) * rate // self.sample_rate)
         return tags
 
     def _id3(self) -> bytes:
-        """An ID3v2 tag of all of it: that of an MP3 without sound."""
+        """An ID3v2 tag with everything: the beginning of an MP3 without audio."""
         mp3 = io.BytesIO()
         with av.open(mp3, "w", "mp3", options={"write_xing": "0"}) as container:
             container.add_stream("libmp3lame", rate=48_000, layout="mono")
@@ -134,7 +138,7 @@ class Tags:
 
 
 def carried(source: StrPath, target: StrPath, notify: Notify | None = None) -> Tags:
-    """What `read` gives, for `target`; `notify` gets a sentence for what its format cannot hold."""
+    """`read`, with a sentence to `notify` about what the format of `target` cannot hold."""
     tags = read(source)
     if notify and (lost := tags.lost(Path(target).suffix.lower())):
         notify(lost)
@@ -142,10 +146,10 @@ def carried(source: StrPath, target: StrPath, notify: Notify | None = None) -> T
 
 
 def read(path: StrPath) -> Tags:
-    """The tags of any audio or video file; those that are damaged are left out."""
+    """The metadata of any audio or video file, without damaged parts."""
     try:
         found = sandbox.one(_read, path)
-    except AudioError:  # what is wrong with a file, who reads its sound says
+    except AudioError:  # reading the audio reports the error
         return Tags(Path(path).name)
     cover = None
     if found["cover"]:
@@ -182,7 +186,7 @@ def _read(path: Path, notify: Notify) -> Iterator[dict[str, Any]]:
 
 
 def _metadata(container: InputContainer, stream: AudioStream) -> list[tuple[str, str]]:
-    """Tags of the file; Ogg has them with its stream."""
+    """Tags of the container; in Ogg, the stream has them."""
     tags = dict(container.metadata)
     if container.format.name == "ogg":
         tags.update(stream.metadata)
@@ -192,14 +196,14 @@ def _metadata(container: InputContainer, stream: AudioStream) -> list[tuple[str,
         outdated = key in _OUTDATED or key.startswith(_OUTDATED_STARTS)
         if key and value and not outdated and not (key == "language" and value == "und"):
             kept[key] = value
-    while sum(map(len, kept.values())) > riff.MOST_BYTES // 4:  # of up to four bytes each
+    while sum(map(len, kept.values())) > riff.MOST_BYTES // 4:  # up to four bytes per character
         kept.pop(max(kept, key=lambda key: len(kept[key])))
     return list(kept.items())
 
 
 def _chapters(container: InputContainer) -> list[tuple[float, float, str]]:
     zero, found = timing.zero(container), []
-    zero = zero if zero == zero else 0.0  # NaN: no clock
+    zero = zero if zero == zero else 0.0  # NaN: no time stamps
     for each in container.chapters():
         start, end = (
             float(each[side] * (each["time_base"] or 0)) - zero for side in ("start", "end")
@@ -211,7 +215,7 @@ def _chapters(container: InputContainer) -> list[tuple[float, float, str]]:
 
 
 def _marked(found: list[riff.Marker], rate: int, duration: float) -> list[tuple[float, float, str]]:
-    """Chapters from cue points: each lasts as long as it says, or until the next one."""
+    """Chapters from cue points: each lasts as long as its region, or until the next one."""
     starts = [each.start / rate for each in found]
     ends = [after for _, after in pairwise([*starts, max([duration, *starts[-1:]])])]
     return [
@@ -221,7 +225,7 @@ def _marked(found: list[riff.Marker], rate: int, duration: float) -> list[tuple[
 
 
 def _cover(container: InputContainer) -> tuple[str, int, int, bytes] | None:
-    """The first picture that stands for the whole file."""
+    """The first attached picture."""
     for stream in container.streams.video:
         if stream.disposition & av.stream.Disposition.attached_pic and stream.codec_context:
             packet = next(container.demux(stream), None)
@@ -232,7 +236,7 @@ def _cover(container: InputContainer) -> tuple[str, int, int, bytes] | None:
 
 
 def _can_be_written(cover: Cover) -> bool:
-    """By trial: it may have any codec, and any size."""
+    """Whether a cover can be written, by trial: any codec and size can occur."""
     try:
         return cover.codec in _COVERS and bool(Tags(cover=cover)._id3())
     except DAMAGE:
@@ -253,7 +257,7 @@ def _as_ffmpeg(chapters: Iterable[Chapter]) -> list[av.container.Chapter]:
 
 
 def _as_comments(chapters: Iterable[Chapter]) -> dict[str, str]:
-    """Chapters as Vorbis comments have them."""
+    """Chapters as Vorbis comments."""
     comments: dict[str, str] = {}
     for number, each in enumerate(chapters):
         minutes, ms = divmod(round(1000 * each.start), 60_000)

@@ -1,4 +1,4 @@
-"""When decoded sound is heard: where a container's clock begins, holes, delays, joined parts."""
+"""Times of decoded audio: the container's clock, gaps, encoder delays, concatenated parts."""
 
 from __future__ import annotations
 
@@ -17,42 +17,43 @@ from denoiser.audio.damage import MISSING_SECONDS, Damage
 from denoiser.audio.layouts import convert
 from denoiser.audio.resample import Resampler
 
-# These hold neither times nor a length: FFmpeg guesses them from the bit rate
+# Formats without times and length: FFmpeg estimates them from the bit rate
 _CLOCKLESS = ("mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb")
 _GUESSING = (*_CLOCKLESS, "mpeg", "mpegts")
-# Their clocks begin with the recording; the next ones' at any time, as those of broadcasts do
+# Formats whose clock starts with the recording, and formats whose clock starts at any time
 _FROM_ZERO = ("matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "avi", "flv")
 _FROM_ANY_TIME = ("mpeg", "mpegts", "ogg", "asf", "mxf")
-_COUNTED = ("wav", "w64", "aiff", "au", "caf")  # by the size of their samples: never too short
-HOLE_SECONDS = 0.02  # that a sound may be off its clock; more is a hole in the recording
-LONGEST_HOLE_SECONDS = 3600.0  # beyond it the clock is wrong
+_COUNTED = ("wav", "w64", "aiff", "au", "caf")  # length from the number of bytes, never too short
+HOLE_SECONDS = 0.02  # tolerance of times; a larger difference is a gap
+LONGEST_HOLE_SECONDS = 3600.0  # beyond this the clock must be wrong
 
 
 class Piece(NamedTuple):
-    """Decoded sound as it comes."""
+    """Decoded audio with its time."""
 
     wave: np.ndarray
     rate: int  # Hz
     layout: str
-    time: float  # seconds after the beginning of its link; NaN if nobody says
+    time: float  # seconds from the start of its link; NaN if unknown
 
 
 def in_seconds(count: int, unit: Fraction | None) -> Fraction:
-    """A time that FFmpeg counts in units of its own; 0 where it names none."""
+    """A time in FFmpeg's units as seconds; 0 if the unit is unknown."""
     return count * unit if unit else Fraction(0)
 
 
 def claimed_seconds(container: InputContainer, stream: AudioStream) -> float:
-    """The length of a track as the container says it; 0.0 if it says nothing."""
+    """The length of a track according to the container; 0.0 if unknown."""
     if stream.duration is not None:
         return max(0.0, float(in_seconds(stream.duration, stream.time_base)))
     return max(0, container.duration or 0) / av.time_base
 
 
 def check_length(container: InputContainer, furthest: float, damage: Damage) -> None:
-    """Notes what is missing of the length that a container names, if anything of it ended early.
+    """Adds to `damage` what is missing of the container's length, if all its tracks end early.
 
-    `furthest` is where its last packet ends, in seconds; a track may end before the others do.
+    `furthest` is the end of the last packet of any track, in seconds; a single track may be
+    shorter.
     """
     if container.format.name in _GUESSING or not container.duration:
         return
@@ -63,14 +64,14 @@ def check_length(container: InputContainer, furthest: float, damage: Damage) -> 
 
 
 def _claimed_end(container: InputContainer) -> float:
-    """The latest second that anything in a container can have."""
+    """The end of a container in seconds, according to its header; infinite if unknown."""
     if not container.duration:
         return math.inf
     return (max(0, container.start_time or 0) + container.duration) / av.time_base
 
 
 def zero(container: InputContainer) -> float:
-    """The time of a container's clock, in seconds, that is the beginning of the recording."""
+    """The start of the recording on the container's clock, in seconds; NaN without a clock."""
     if container.format.name in _CLOCKLESS:
         return math.nan
     start = (container.start_time or 0) / av.time_base
@@ -80,25 +81,25 @@ def zero(container: InputContainer) -> float:
 
 
 def decoder_delay(container: InputContainer, stream: AudioStream, first: av.AudioFrame) -> float:
-    """Seconds that the first frame has too late a time: it has that of the packet it came with."""
+    """Seconds by which the first frame's time is late: it has that of a later packet."""
     if container.format.name != "asf" or first.time is None or stream.start_time is None:
         return 0.0
     return max(0.0, first.time - float(in_seconds(stream.start_time, stream.time_base)))
 
 
 def too_long(container: InputContainer, stream: AudioStream, seconds: float) -> bool:
-    """Whether there is far more sound than the file can hold: then it is none."""
+    """Whether there is far more audio than the file can contain, so that it cannot be audio."""
     if container.format.name not in _COUNTED or not stream.duration:
         return False
     return seconds > 1.2 * claimed_seconds(container, stream) + 1.0
 
 
 def padding(container: InputContainer, stream: AudioStream, last: av.AudioFrame, total: int) -> int:
-    """Samples of the last frame to cut off; negative: missing. FFmpeg has done most by itself.
+    """Samples to cut off the last frame, or, if negative, to append. FFmpeg has handled most cases.
 
-    MP4 and MOV name their end in the duration of the last packet (FFmpeg's muxer) or in the edit
-    list (Apple's), which is `stream.duration`, rounded to the clock of the movie: hence the 2 ms.
-    In Ogg Vorbis, FFmpeg can err on the start by a block, and then cuts the end wrongly, too.
+    MP4 and MOV store the end in the duration of the last packet (FFmpeg's muxer) or in the edit
+    list (Apple's), which is `stream.duration`, rounded to the movie's time base: hence the 2 ms. In
+    Ogg Vorbis, FFmpeg's start can be off by a block, and then it cuts the end wrongly, too.
     """
     if not stream.duration or not last.duration:
         return 0
@@ -106,7 +107,7 @@ def padding(container: InputContainer, stream: AudioStream, last: av.AudioFrame,
     if stream.codec_context.name == "vorbis" and container.format.name == "ogg":
         return beyond if -2048 < beyond < last.samples else 0
     if container.format.name == "caf":
-        return min(0, beyond)  # FFmpeg cuts off what a short last packet never had
+        return min(0, beyond)  # FFmpeg cuts more than a short last packet had
     if "mov" in container.format.name:
         named = round(in_seconds(last.duration, last.time_base) * last.sample_rate)
         extra = max(0, last.samples - named)
@@ -115,14 +116,15 @@ def padding(container: InputContainer, stream: AudioStream, last: av.AudioFrame,
 
 
 def in_time(pieces: Iterator[Piece], damage: Damage, container: InputContainer) -> Iterator[Piece]:
-    """Pieces with silence between them where the clock says that there was none.
+    """Pieces, with silence in the gaps between their times.
 
-    It stands for missing sound behind bad packets, and where the clock only counts samples.
+    The silence counts as missing audio after damaged packets, and if the container's clock merely
+    counts samples.
     """
     end, counted = _claimed_end(container), container.format.name not in _FROM_ZERO + _FROM_ANY_TIME
-    position, shift, bad = 0.0, 0.0, damage.bad  # seconds given, and that the clock is wrong by
+    position, shift, bad = 0.0, 0.0, damage.bad  # seconds yielded so far; error of the clock
     for piece in pieces:
-        hole = piece.time - shift - position  # NaN is never more or less than anything
+        hole = piece.time - shift - position  # comparisons with NaN are false
         if HOLE_SECONDS < hole <= LONGEST_HOLE_SECONDS and piece.time <= end + 1:
             damage.missing += hole if counted or damage.bad > bad else 0.0
             yield from _silence(piece, hole)
@@ -135,7 +137,7 @@ def in_time(pieces: Iterator[Piece], damage: Damage, container: InputContainer) 
 
 
 def _silence(like: Piece, seconds: float) -> Iterator[Piece]:
-    """Zeros, a second at a time."""
+    """Zeros in the format of a piece, one second at a time."""
     left = round(seconds * like.rate)
     while left > 0:
         count = min(left, like.rate)
@@ -144,9 +146,9 @@ def _silence(like: Piece, seconds: float) -> Iterator[Piece]:
 
 
 def conformed(pieces: Iterator[Piece]) -> Iterator[tuple[int, np.ndarray]]:
-    """Rate, and waves at the rate and in the layout of the first piece, whatever comes later.
+    """Waves with their rate, all at the rate and in the layout of the first piece.
 
-    Joined files, radio recordings and calls change in the middle.
+    Concatenated files, radio recordings and calls change in the middle.
     """
     first = next(pieces)
     nothing = np.zeros((len(first.wave), 0), np.float32)

@@ -34,7 +34,7 @@ def test_a_bad_file_has_its_sentence_and_the_others_play_and_download(tab, noisy
     tab.locator("#many .zip").wait_for()
     assert tab.locator("#many .tally").inner_text() == "2 of 3 done"
     assert re.fullmatch(r"0:02 · Background noise \d+ dB quieter", words(tab, 0))
-    assert words(tab, 1).startswith("letter.txt is not audio")
+    assert words(tab, 1).startswith("letter.txt is not a readable audio")
     assert tab.locator("#many .output").all_inner_texts() == [
         "→ inter.view_denoised.wav",
         "",

@@ -207,7 +207,7 @@ def test_a_video_comes_back_as_a_video_and_a_bad_file_is_named(page, tmp_path):
 
     letter.write_text("This is a letter, not a sound.")
     upload(page, letter)
-    page.locator("#box .warning").get_by_text("letter.mp3 is not audio").wait_for()
+    page.locator("#box .warning").get_by_text("letter.mp3 is not a readable audio").wait_for()
     assert page.get_by_text("Error", exact=True).count() == 0
     assert page.locator("#player .title").inner_text() == "movie.mp4"  # the last result stays
     assert page.locator("body").get_attribute("data-result") == "here"

@@ -113,7 +113,7 @@ def test_a_batch_goes_on_after_a_bad_file_and_names_it(client, noisy, tmp_path):
     shutil.copy(noisy, twin)
     sent = [gradio_client.handle_file(str(path)) for path in (noisy, letter, twin)]
     archive, table = client.predict(sent, 100, api_name="/batch")
-    assert "| letter.mp3 |  |  | letter.mp3 is not audio" in table
+    assert "| letter.mp3 |  |  | letter.mp3 is not a readable audio" in table
     assert table.count("denoised |") == 2
     with zipfile.ZipFile(archive) as bundle:
         assert bundle.namelist() == ["inter.view_denoised.wav", "inter.view_denoised-2.wav"]
@@ -127,7 +127,7 @@ def test_a_batch_of_bad_files_only_gives_no_archive(client, tmp_path):
     sent = [gradio_client.handle_file(str(tmp_path / "letter.mp3"))]
     archive, table = client.predict(sent, 100, api_name="/batch")
     assert archive is None
-    assert "letter.mp3 is not audio" in table
+    assert "letter.mp3 is not a readable audio" in table
 
 
 def test_mono_and_loudness_are_as_asked(client, noisy, tmp_path):

@@ -139,7 +139,9 @@ def _decode(path: Path, target: Path) -> None:
                 mono = resampler.push(downmix(block))
             file.write((mono * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
     if target.stat().st_size == HEAD:
-        raise audio.AudioError(f"{path.name} holds no sound (zero samples): choose another file.")
+        raise audio.AudioError(
+            f"{path.name} contains no sound (zero samples): choose another file."
+        )
     with open(target, "r+b") as file:
         samples = np.memmap(target, "<i2", "r", offset=HEAD)
         file.write(bandwidth_hz(samples).to_bytes(HEAD, "little"))

@@ -328,7 +328,7 @@ def test_pieces_written_are_the_whole(tmp_path):
     [np.zeros(10), np.zeros((2, 10)), np.full((1, 10), np.nan), np.zeros((1, 10), np.int16)],
 )
 def test_a_wave_of_the_wrong_shape_or_without_numbers_is_refused(tmp_path, wave):
-    error = r"expected a wave of shape|not numbers|expected a wave of floats"
+    error = r"expected a wave of shape|contains NaN|expected a wave of floats"
     with (
         pytest.raises(ValueError, match=error),
         audio.Writer(tmp_path / "x.wav", 8_000, 1) as file,
@@ -344,5 +344,5 @@ def test_what_would_end_the_mp3_encoder_and_the_program_with_it_is_refused(tmp_p
 
 
 def test_an_unknown_bit_depth_is_a_sentence(tmp_path):
-    with pytest.raises(AudioError, match="'PCM_32' is none of PCM_16, PCM_24, FLOAT"):
+    with pytest.raises(AudioError, match="'PCM_32' is not one of PCM_16, PCM_24, FLOAT"):
         audio.write(tmp_path / "x.wav", noise(10), 48_000, "PCM_32")

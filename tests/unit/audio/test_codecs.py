@@ -49,7 +49,7 @@ def test_whatever_libsndfile_writes_is_read_the_same_or_refused_by_name(tmp_path
     try:
         wave = audio.read(path)[0][0]
     except audio.AudioError as error:
-        assert re.search(r"is in the codec (NMS|G\.72\d) ADPCM, which", str(error))  # noqa: PT017
+        assert re.search(r"uses the codec (NMS|G\.72\d) ADPCM, which", str(error))  # noqa: PT017
         assert subtype.startswith(("NMS", "G72"))
         return
     assert abs(len(wave) - 40_000) <= 512
@@ -63,7 +63,7 @@ def test_a_codec_under_the_tag_of_another_is_refused_by_name(tmp_path):
     data = bytearray((tmp_path / "x.wav").read_bytes())
     struct.pack_into("<H", data, data.find(b"fmt ") + 8, 0x64)
     (tmp_path / "x.wav").write_bytes(data)
-    with pytest.raises(audio.AudioError, match=r"x\.wav is in the codec (\w*726|g722)"):
+    with pytest.raises(audio.AudioError, match=r"x\.wav uses the codec (\w*726|g722)"):
         audio.read(tmp_path / "x.wav")
 
 
@@ -93,7 +93,7 @@ def test_a_decoder_that_makes_far_too_much_of_a_recording_is_the_wrong_one(tmp_p
     data = bytearray((tmp_path / "x.wav").read_bytes())
     struct.pack_into("<H", data, data.find(b"fmt ") + 8, tag)
     (tmp_path / "x.wav").write_bytes(data)
-    with pytest.raises(audio.AudioError, match=rf"x\.wav is in the codec {codec}, which"):
+    with pytest.raises(audio.AudioError, match=rf"x\.wav uses the codec {codec}, which"):
         audio.read(tmp_path / "x.wav")
 
 
@@ -129,7 +129,7 @@ def test_the_track_that_can_be_decoded_is_taken(tmp_path, unknown, hz):
 
 def test_where_no_track_can_be_decoded_the_codec_is_named(tmp_path):
     two_tracks(tmp_path / "x.mov", (0, 1))
-    with pytest.raises(audio.AudioError, match="is in the codec apac, which cannot be decoded"):
+    with pytest.raises(audio.AudioError, match="uses the codec apac, which cannot be decoded"):
         audio.read(tmp_path / "x.mov")
 
 

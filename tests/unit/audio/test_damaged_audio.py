@@ -41,30 +41,31 @@ def make_bad(folder, name):
 
 
 UNREADABLE = (
-    "is not audio or video that can be read, or it is damaged: choose another file, or export it "
+    "is not a readable audio or video file, or it is damaged: choose another file, or export it "
     "as WAV or MP3."
 )
 NOT_NUMBERS = (
-    "has samples that are not numbers (NaN or infinity) at 0.50 s: export it again from the "
-    "program it is from."
+    "contains NaN or infinite samples at 0.50 s: export it again from the program that made it."
 )
-ONLY = "but only 1 to 8 channels at 4000 to 768000 Hz can be read: export it as stereo at 48000 Hz."
+ONLY = (
+    "but only 1 to 8 channels at 4000 to 768000 Hz are supported: export it as stereo at 48000 Hz."
+)
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [("missing.wav", "does not exist: check the name and the folder."),
      ("folder", "is a folder: choose an audio or video file."),
-     ("pipe.wav", "is no file: choose an audio or video file."),
+     ("pipe.wav", "is not a regular file: choose an audio or video file."),
      ("empty.wav", "is empty (0 bytes): record or download it again."),
      ("text.mp3", UNREADABLE),
      ("playlist.wav", UNREADABLE),
-     ("picture.mp4", "has no sound in it: choose a file that has."),
-     ("nothing.wav", "holds no sound (zero samples): choose another file."),
+     ("picture.mp4", "has no audio track: choose a file that has one."),
+     ("nothing.wav", "contains no sound (zero samples): choose another file."),
      ("nan.wav", NOT_NUMBERS),
      ("infinity.wav", NOT_NUMBERS),
-     ("slow.wav", f"is 1-channel sound at 100 Hz, {ONLY}"),
-     ("many.wav", f"is 9-channel sound at 48000 Hz, {ONLY}")],
+     ("slow.wav", f"is 1-channel audio at 100 Hz, {ONLY}"),
+     ("many.wav", f"is 9-channel audio at 48000 Hz, {ONLY}")],
 )  # fmt: skip
 def test_bad_files_are_refused_with_a_sentence(tmp_path, name, sentence):
     path = make_bad(tmp_path, name)

@@ -98,7 +98,7 @@ def test_other_formats_keep_tags_time_and_cue_points(tmp_path, ending):
     """And say what they have no place for."""
     wav(tmp_path / "in.wav")
     said = copied(tmp_path / "in.wav", tmp_path / f"out{ending}")
-    assert said == [f"{ending[1:].upper()} does not take over from in.wav: iXML, smpl, xodd."]
+    assert said == [f"{ending[1:].upper()} cannot hold metadata of in.wav: iXML, smpl, xodd."]
     with av.open(str(tmp_path / f"out{ending}")) as container:
         found = {key.lower(): value for key, value in container.metadata.items()}
         chapters = [
@@ -262,7 +262,7 @@ def test_padding_that_was_forgotten_is_not_missed(tmp_path):
 def test_a_chunk_that_is_too_large_is_said_to_be(tmp_path):
     wav(tmp_path / "in.wav", after=[(b"junk", b""), (b"huge", bytes(riff.MOST_BYTES + 1))])
     assert copied(tmp_path / "in.wav", tmp_path / "out.wav") == [
-        "WAV does not take over from in.wav: huge."
+        "WAV cannot hold metadata of in.wav: huge."
     ]
     assert riff.chunks(tmp_path / "out.wav")[0] == BEFORE
 

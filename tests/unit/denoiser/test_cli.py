@@ -65,7 +65,7 @@ def denoised(folder) -> list[str]:
 
 
 BAD_TEXT = (
-    "text.mp3 is not audio or video that can be read, or it is damaged: choose another file, or "
+    "text.mp3 is not a readable audio or video file, or it is damaged: choose another file, or "
     "export it as WAV or MP3."
 )
 
