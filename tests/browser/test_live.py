@@ -1,5 +1,6 @@
 """The page in web/: live sound in the visitor's browser, equal to what Python makes of it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -136,14 +137,15 @@ def test_speak_compare_record_and_download(live, tmp_path):
     live.keyboard.press("2")
     live.locator("#live [data-side=cleaned][aria-pressed=true]").wait_for()
     live.get_by_role("button", name="Record", exact=True).click()
-    finish = live.get_by_role("button", name="Finish recording 0:03")
+    finish = live.get_by_role("button", name="Finish recording")
+    finish.get_by_text(re.compile("0:(0[3-9]|[1-5])")).wait_for()
     finish.click()
     with live.expect_download() as waiting:
-        live.get_by_role("link", name="Download WAV (0:03)").click()
+        live.get_by_role("link", name="Download WAV").click()
     assert waiting.value.suggested_filename == "live_denoised.wav"
     wave, rate = audio.read(waiting.value.path())
     assert (rate, len(wave)) == (48000, 1)
-    assert 3 <= wave.shape[1] / rate < 5
+    assert wave.shape[1] >= 3 * rate
     stretches = np.square(wave[0, : wave.shape[1] // 480 * 480]).reshape(-1, 480).mean(1)
     assert np.sqrt(stretches.max()) > 0.05, "the voice is gone"
     assert np.sqrt(np.quantile(stretches, 0.1)) < 0.003, "the noise (0.03) stays"
