@@ -142,9 +142,15 @@ def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
     if not tracks:
         raise unknown_codec(path, _codec_name(container))
     unreliable = _UNRELIABLE.get((container.format.name, _tag(tracks[0])))
-    if unreliable:
-        raise unknown_codec(path, unreliable)
+    if unreliable or _headless(container, tracks[0]):
+        raise unknown_codec(path, unreliable or "aac")
     return tracks[0]
+
+
+def _headless(container: InputContainer, stream: AudioStream) -> bool:
+    """Whether a WAV holds AAC frames without a header each: nothing tells one from the next."""
+    codec = stream.codec_context
+    return container.format.name == "wav" and codec.name == "aac" and bool(codec.extradata)
 
 
 def _tag(stream: AudioStream) -> str:

@@ -86,6 +86,13 @@ def test_codecs_whose_tag_is_no_ascii_are_read(tmp_path, name, codec, form):
     assert said == []
 
 
+def test_aac_without_headers_of_its_frames_is_refused_by_name(tmp_path):
+    """As FFmpeg itself puts it into a WAV, and cannot take it out again."""
+    encode(tmp_path / "x.wav", "aac", voice(5, 44_100)[None], 44_100)
+    with pytest.raises(audio.AudioError, match=r"x\.wav uses the codec aac, which cannot be"):
+        audio.read(tmp_path / "x.wav")
+
+
 @pytest.mark.parametrize(("tag", "codec"), [(0x22, "truespeech"), (0x41, "g728"), (0x42, "g723_1")])
 def test_a_decoder_that_makes_far_too_much_of_a_recording_is_the_wrong_one(tmp_path, tag, codec):
     """A-law under tags whose decoders take any bytes: 5 s would become 37, 20 and 91 s."""
