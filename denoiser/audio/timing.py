@@ -64,8 +64,13 @@ def check_length(container: InputContainer, furthest: float, damage: Damage) -> 
 
 
 def _claimed_end(container: InputContainer) -> float:
-    """The end of a container in seconds, according to its header; infinite if unknown."""
-    if not container.duration:
+    """The end of a container in seconds, according to its header; infinite if unknown.
+
+    Matroska stores no length of a track: where FFmpeg names one, it has estimated the container's
+    length from the bit rate, as for recordings of a browser.
+    """
+    tracks = container.streams.audio if container.format.name == "matroska,webm" else ()
+    if not container.duration or any(track.duration is not None for track in tracks):
         return math.inf
     return (max(0, container.start_time or 0) + container.duration) / av.time_base
 
