@@ -57,13 +57,23 @@ function compileAnything() {
 // The address names the digest, so that no cache gives an old file for a new one.
 async function fetchModel() {
   if (!globalThis.crypto?.subtle) throw new Trouble("https");
-  const about = JSON.parse(new TextDecoder().decode(await fetchBytes("./model/model.json", "model", { cache: "no-cache" })));
-  if (about.format !== FORMAT) throw new Trouble("changed");
-  const bytes = await fetchBytes(`./model/${about.file ?? "model.onnx"}?sha256=${about.sha256}`, "model");
+  const about = parsed(await fetchBytes("./model/model.json", "model", { cache: "no-cache" }));
+  if (about.format !== FORMAT) throw changed("model/model.json");
+  const name = `model/${about.file ?? "model.onnx"}`;
+  const bytes = await fetchBytes(`./${name}?sha256=${about.sha256}`, "model");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (hex !== about.sha256) throw new Trouble("changed");
+  if (hex !== about.sha256) throw changed(name);
   return bytes;
+}
+
+// Some hosts answer with a page of theirs where a file is missing
+function parsed(bytes) {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new Trouble("model.missing");
+  }
 }
 
 // A file beside this one, unpacked where it is packed: some servers have done it by then.
@@ -78,5 +88,11 @@ async function fetchBytes(address, what, options) {
   }
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(unpacked).arrayBuffer());
+  try {
+    return new Uint8Array(await new Response(unpacked).arrayBuffer());
+  } catch {
+    throw changed(address.replace(/^\.\/|\?.*/g, ""));
+  }
 }
+
+const changed = (name) => new Trouble("changed", { name });
