@@ -1,10 +1,11 @@
-"""Pictures of sound: spectrograms of two files, waveforms and spectrograms of several signals.
+"""Figures of audio: spectrograms of two files, waveforms and spectrograms of several signals.
 
-The frequency axis is mel: a linear one up to 24 kHz gives speech, and most of what disturbs it
-(hum, voices, traffic), the lowest third of the picture. Two files are drawn with one dB range and
-the same axes, so that one picture can be laid over the other.
+The frequency axis is mel: on a linear one up to 24 kHz, speech and most noise (hum, voices,
+traffic) would fill only the lowest third. Two files get one dB range and the same axes, so that
+their figures can be overlaid.
 
-Figures are matplotlib's own objects, never pyplot's global ones: a server draws from many threads.
+Figures are matplotlib objects without pyplot's global state, because a server draws in many
+threads.
 """
 
 from __future__ import annotations
@@ -26,31 +27,30 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
-COLUMNS = 1200  # at most about this many, whatever the length
-RANGE_DB = 80.0  # from the top down
-TOP = 99.8  # percent of all points lie below the top: one click must not darken the speech
-MEL_STEP = 0.38  # mel between rows: 25 Hz below 1 kHz, just above what the transform resolves
+COLUMNS = 1200  # at most about this many, for any length
+RANGE_DB = 80.0  # below the top of the scale
+TOP = 99.8  # percentile that is the top: a single click must not darken the speech
+MEL_STEP = 0.38  # mel between rows: 25 Hz below 1 kHz, just above the transform's resolution
 TICKS_KHZ = (0.5, 1, 2, 4, 8, 16, 32)
 
-# Dark in a light page too: quiet is then dark in both, and text keeps a contrast above 9 : 1.
+# Dark on a light page, too: quiet parts are dark, and text has a contrast above 9 : 1.
 FACE, TEXT, GRID, TRACE = "#12151c", "#d5dae3", "#3b4252", "#f0a868"
 
 
 def compare_files(
     before: str, after: str, titles: tuple[str, str] = ("Before", "After")
 ) -> tuple[Figure, Figure]:
-    """Spectrograms of two audio files of one rate, in constant memory: same size, axes, dB range.
+    """Spectrograms of two audio files of one sample rate, with equal size, axes and dB range.
 
-    Raises:
-        AudioError: a file cannot be read.
-        ValueError: the sample rates differ.
+    Memory use does not depend on the length. Raises AudioError if a file cannot be read, ValueError
+    if the sample rates differ, MissingExtra without the extra `plot`.
     """
     infos = [audio.info(before), audio.info(after)]
     sample_rate = infos[0].sample_rate
     if infos[1].sample_rate != sample_rate:
-        raise ValueError(f"one sample rate expected, got {sample_rate}, {infos[1].sample_rate}")
+        raise ValueError(f"expected one sample rate, got {sample_rate} and {infos[1].sample_rate}")
     downmix = downmix_of(before)
-    expected = infos[1].seconds  # `after` was written here; a header from elsewhere may guess
+    expected = infos[1].seconds  # `after` was written by this package; other headers may be wrong
     pictures = [
         _mel_power((downmix(block)[0] for block in audio.blocks(path)), sample_rate, expected)
         for path in (before, after)
@@ -61,11 +61,11 @@ def compare_files(
 def compare_pictures(
     pictures: list[Picture], sample_rate: int, titles: tuple[str, str] = ("Before", "After")
 ) -> tuple[Figure, Figure]:
-    """Two spectrograms as figures: same size, axes, dB range."""
+    """Figures of two spectrograms, with equal size, axes and dB range."""
     seconds = max(picture.seconds for picture in pictures)
     top_db = _top_db(pictures)
     figures = []
-    # The names meet in the middle, so that a slider between the pictures shows both.
+    # The titles meet in the middle, so that a slider between the figures shows both.
     for title, x, side, picture in zip(
         titles, (0.5, 0.55), ("right", "left"), pictures, strict=True
     ):
@@ -80,15 +80,13 @@ def compare_pictures(
 
 
 def compare(waves: Mapping[str, np.ndarray], sample_rate: int) -> tuple[Figure, Figure]:
-    """Waveforms and spectrograms of mono signals of one rate, a panel each under shared axes.
+    """Waveforms and spectrograms of mono signals: two figures with a panel per signal.
 
-    Args:
-        waves: title -> samples, shape (T,).
-        sample_rate: in Hz.
+    `waves` maps titles to samples (T,) at `sample_rate` Hz. Raises ValueError for other shapes.
     """
     for title, wave in waves.items():
         if wave.ndim != 1 or not wave.size:
-            raise ValueError(f"{title}: one channel, shape (T,), expected, got {wave.shape}")
+            raise ValueError(f"{title}: expected one channel, shape (T,), got {wave.shape}")
     seconds = max(wave.size for wave in waves.values()) / sample_rate
     peak = max(max(float(np.abs(wave).max()) for wave in waves.values()), 1e-4)
     pictures = [_mel_power([wave], sample_rate, seconds) for wave in waves.values()]
@@ -112,15 +110,16 @@ class Picture(NamedTuple):
     """The mel power of a mono signal."""
 
     power: np.ndarray  # (rows, columns)
-    left: float  # seconds at its two edges
+    left: float  # seconds, at the left and right edge
     right: float
-    seconds: float  # of sound
+    seconds: float  # of audio
 
 
 class MelPower:
     """Mel power of a mono signal that comes in pieces, averaged into columns.
 
-    `expected` (seconds) sets the width of a column; a wrong one makes a coarse or a fine picture.
+    `expected` is its length in seconds and sets the width of a column; a wrong one makes the
+    picture coarser or finer.
     """
 
     def __init__(self, sample_rate: int, expected: float):
@@ -131,19 +130,20 @@ class MelPower:
         self.n_fft = 2 ** max(5, round(math.log2(0.043 * sample_rate)))
         hop = int(np.clip(expected * sample_rate / COLUMNS, self.n_fft // 8, self.n_fft))
         self.hop_length = hop
-        self.frames = math.ceil(expected * sample_rate / hop / COLUMNS) or 1  # in a column
+        self.frames = math.ceil(expected * sample_rate / hop / COLUMNS) or 1  # per column
         rows = int(librosa.hz_to_mel(sample_rate / 2) / MEL_STEP)
         self.filters = librosa.filters.mel(sr=sample_rate, n_fft=self.n_fft, n_mels=rows, norm=None)
-        self.rest = np.zeros(self.n_fft // 2, np.float32)  # frames are centred on their time
+        self.rest = np.zeros(self.n_fft // 2, np.float32)  # frames are centred
         self.columns: list[np.ndarray] = []
         self.samples = 0
 
     def add(self, wave: np.ndarray) -> None:
-        """The next samples, (n,)."""
+        """Takes the next samples (n,), float32."""
         self.samples += len(wave)
         self._add(wave, last=False)
 
     def finish(self) -> Picture:
+        """The picture of all samples."""
         self._add(np.zeros(self.n_fft // 2, np.float32), last=True)
         power = np.concatenate(self.columns, axis=1)
         left = -self.hop_length / 2 / self.sample_rate
@@ -167,9 +167,10 @@ class MelPower:
 
 
 class Spectrograms(Listener):
-    """A recording, its enhanced twin and what was removed, as pictures of one scale.
+    """A listener that makes pictures of a recording, its enhanced version and the removed part.
 
-    `downmix` makes one channel of all, `expected` is the length in seconds.
+    All three have one dB scale. `downmix` mixes to one channel; `expected` is the length in
+    seconds.
     """
 
     def __init__(self, sample_rate: int, expected: float, downmix: Downmix):
@@ -185,9 +186,9 @@ class Spectrograms(Listener):
         self.pictures = [side.finish() for side in self.sides]
 
     def levels(self) -> np.ndarray:
-        """(3, rows, columns) uint8: RANGE_DB below the top, of what was before and after, to 255.
+        """(3, rows, columns) uint8: levels from RANGE_DB below the top of the scale to the top.
 
-        Rows go up in frequency, evenly in mel.
+        Rows ascend in frequency, evenly spaced in mel.
         """
         top_db = _top_db(self.pictures[:2])
         power = np.stack([picture.power for picture in self.pictures])
@@ -195,7 +196,7 @@ class Spectrograms(Listener):
         return np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
 
     def ticks(self) -> list[tuple[float, float]]:
-        """kHz, and how far up in the picture it is, from 0 to 1."""
+        """Frequencies in kHz, with their heights in the picture, 0 to 1."""
         import librosa
 
         nyquist = float(librosa.hz_to_mel(self.sample_rate / 2))
@@ -208,7 +209,7 @@ class Spectrograms(Listener):
 
 
 def _mel_power(waves: Iterable[np.ndarray], sample_rate: int, expected: float) -> Picture:
-    """The picture of a mono signal (n,) in pieces."""
+    """The picture of a mono signal in pieces (n,)."""
     mel = MelPower(sample_rate, expected)
     for wave in waves:
         mel.add(wave)
@@ -221,7 +222,7 @@ def _top_db(pictures: list[Picture]) -> float:
 
 
 def _decibel(power: np.ndarray) -> np.ndarray:
-    return 10 * np.log10(np.maximum(power, 1e-14))  # far below a step of 24 bits
+    return 10 * np.log10(np.maximum(power, 1e-14))  # far below one step at 24 bits
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -29,7 +29,7 @@ __all__ = [
 
 
 class Metric(NamedTuple):
-    """How a score is shown."""
+    """How to print a score."""
 
     title: str
     decimals: int
@@ -50,4 +50,4 @@ METRICS = {
     "pesq_nb": Metric("PESQ-NB", 3),
 }
 DNSMOS = ("ovrl", "sig", "bak", "p808")
-HEADLINE = ("pesq", "estoi", "si_sdr", "ovrl")  # of short tables
+HEADLINE = ("pesq", "estoi", "si_sdr", "ovrl")  # for short tables

@@ -1,21 +1,21 @@
-"""Composite measures CSIG, CBAK, COVL: what listeners would say of a voice, its background, both.
+"""Composite measures CSIG, CBAK, COVL: opinions of speech, background and both.
 
 Hu and Loizou, "Evaluation of objective quality measures for speech enhancement" (IEEE TASLP 16(1),
 2008), with the constants of Loizou's published code, so that the numbers compare with those of
-papers: samples within -1..1 plus a small offset, frames of 30 ms every 7.5 ms under a Hann window,
-the worst 5 % of the frames left out of LLR and WSS, and wide-band PESQ at 16 kHz.
+papers: samples within -1..1 plus a small offset, frames of 30 ms every 7.5 ms with a Hann window,
+LLR and WSS without their worst 5 % of frames, and wide-band PESQ at 16 kHz.
 
-Shapes: frames (N, S) of S samples, energies (N, 25) of critical bands in dB.
+Shapes: waves (T,), frames (N, S) of S samples, energies (N, 25) of critical bands in dB.
 """
 
 import numpy as np
 
-SAMPLE_RATE = 16000  # Hz; all functions here take (T,) at this rate
+SAMPLE_RATE = 16000  # Hz, for all functions here
 FRAME, HOP, N_FFT = 480, 120, 1024  # samples
-OFFSET = np.finfo(np.float64).eps  # added to samples, and the least energy of a frame
-KEPT = 0.95  # share of the frames, best first, that LLR and WSS average
+OFFSET = np.finfo(np.float64).eps  # added to samples; also the minimum energy of a frame
+KEPT = 0.95  # fraction of the frames, best first, in the means of LLR and WSS
 LPC_ORDER = 16
-WSS_SCALE = 1 / 32768  # Loizou's, of samples before WSS: lets bands below -100 dB all be equal
+WSS_SCALE = 1 / 32768  # Loizou's factor for samples before WSS: bands below -100 dB become equal
 SEGMENT_DB = -10.0, 35.0  # limits of a frame's SNR
 
 # Critical bands: centres and widths in Hz
@@ -34,7 +34,7 @@ WIDTHS = np.array([
 
 
 def combine(pesq: float, llr: float, wss: float, seg_snr: float) -> dict[str, float]:
-    """The three regressions on opinions (Hu and Loizou 2008, section V), each limited to 1..5."""
+    """The three regressions on ratings (Hu and Loizou 2008, section V), each limited to 1..5."""
     scores = {
         "csig": 3.093 - 1.029 * llr + 0.603 * pesq - 0.009 * wss,
         "cbak": 1.634 + 0.478 * pesq - 0.007 * wss + 0.063 * seg_snr,
@@ -52,7 +52,7 @@ def segmental_snr(enhanced: np.ndarray, clean: np.ndarray) -> float:
 
 
 def llr(enhanced: np.ndarray, clean: np.ndarray) -> float:
-    """Log-likelihood ratio of the linear predictors: 0 where the spectral envelopes are equal."""
+    """Log-likelihood ratio of the linear predictors: 0 for equal spectral envelopes."""
     lags, lags_enhanced = (_autocorrelation(_frames(wave)) for wave in (clean, enhanced))
     order = np.arange(LPC_ORDER + 1)
     toeplitz = lags[:, np.abs(order[:, None] - order)]  # (N, 17, 17)
@@ -64,7 +64,7 @@ def llr(enhanced: np.ndarray, clean: np.ndarray) -> float:
 def wss(enhanced: np.ndarray, clean: np.ndarray) -> float:
     """Weighted spectral slope distance (Klatt 1982) of the critical bands, in dB squared.
 
-    Slopes of the loudest bands, and of those near a local peak, count most.
+    The slopes of the loudest bands, and of those near a local peak, have the largest weights.
     """
     energies = [_band_energies(_frames(wave) * WSS_SCALE) for wave in (clean, enhanced)]
     clean_slope, slope = (np.diff(energy, axis=1) for energy in energies)
@@ -74,7 +74,7 @@ def wss(enhanced: np.ndarray, clean: np.ndarray) -> float:
 
 
 def _frames(wave: np.ndarray) -> np.ndarray:
-    """(T,) -> windowed frames (N, 480); as in the original, the last one is left out."""
+    """(T,) -> windowed frames (N, 480), without the last one, as in the original code."""
     count = (len(wave) - FRAME) // HOP
     if count < 1:
         raise ValueError(f"composite scores need at least {FRAME + HOP} samples, got {len(wave)}")
@@ -88,13 +88,13 @@ def _mean_of_best(distances: np.ndarray) -> float:
 
 
 def _autocorrelation(frames: np.ndarray) -> np.ndarray:
-    """(N, S) -> lags 0 to LPC_ORDER, (N, 17)."""
+    """Frames (N, S) -> autocorrelation at lags 0 to LPC_ORDER, (N, 17)."""
     lags = (frames[:, : FRAME - k] * frames[:, k:] for k in range(LPC_ORDER + 1))
     return np.stack([products.sum(1) for products in lags], 1)
 
 
 def _predictor(lags: np.ndarray) -> np.ndarray:
-    """Levinson-Durbin: autocorrelation (N, 17) -> error filter 1, -a1, ... of each frame."""
+    """Levinson-Durbin: autocorrelation (N, 17) -> prediction error filter 1, -a1, ... per frame."""
     error, energy = np.zeros_like(lags), lags[:, :1]
     error[:, 0] = 1.0
     for i in range(1, LPC_ORDER + 1):
@@ -106,7 +106,7 @@ def _predictor(lags: np.ndarray) -> np.ndarray:
 
 
 def _band_energies(frames: np.ndarray) -> np.ndarray:
-    """(N, S) -> dB of the critical bands, (N, 25), not below -100 dB."""
+    """(N, S) -> energies of the critical bands in dB, (N, 25), at least -100 dB."""
     bins = np.arange(N_FFT // 2)
     hz_per_bin = SAMPLE_RATE / N_FFT
     away = (bins - np.floor(CENTRES / hz_per_bin)[:, None]) / (WIDTHS / hz_per_bin)[:, None]
@@ -119,8 +119,8 @@ def _band_energies(frames: np.ndarray) -> np.ndarray:
 def _slope_weights(energy: np.ndarray) -> np.ndarray:
     """Band energies (N, 25) in dB -> weights of the slopes between them, (N, 24).
 
-    The local peak of a rising slope is looked for above it, of a falling one below. Loizou's code
-    stops one band short of a peak above; published scores have it so.
+    The local peak of a rising slope lies above it, that of a falling slope below. Loizou's code
+    stops one band short of a peak above, and so do published scores.
     """
     slope = np.diff(energy, axis=1)
     band = np.arange(slope.shape[1])

@@ -1,8 +1,8 @@
-"""How good is it? Scores of enhanced speech: metric(enhanced=, clean=, sample_rate=), keyword-only.
+"""Scores of enhanced speech: metric(enhanced=, clean=, sample_rate=), keyword-only.
 
-Signals are mono float arrays (T,) within -1..1, enhanced and clean of the same length; others raise
-ValueError. Those that need no clean speech leave `clean` out. The packages are those of
-the extra `score`.
+Signals are mono float arrays (T,) within -1..1, enhanced and clean of the same length; anything
+else raises ValueError. Metrics without a reference have no `clean`. The packages come with the
+extra `score`; MissingExtra names it.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from denoiser import audio
 from denoiser.errors import needing
 from denoiser.metrics import composite
 
-LEAST_JUDGED_SECONDS = 0.1  # by DNSMOS, which repeats a recording until it lasts 9 s
+LEAST_JUDGED_SECONDS = 0.1  # for DNSMOS, which repeats a recording up to 9 s
 DNSMOS_NAMES = {"ovrl": "ovrl_mos", "sig": "sig_mos", "bak": "bak_mos", "p808": "p808_mos"}
 
 
@@ -30,7 +30,7 @@ def pesq(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
 
 
 def pesq_nb(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float:
-    """Narrow-band PESQ, 1.0 to 4.55 (ITU-T P.862 and P.862.1), of the telephone band at 16 kHz."""
+    """Narrow-band PESQ, 1.0 to 4.55 (ITU-T P.862 and P.862.1), in the telephone band, at 16 kHz."""
     return _pesq(enhanced, clean, sample_rate, "nb")
 
 
@@ -53,9 +53,9 @@ def estoi(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> float
 
 
 def opinions(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """Composite measures, 1 to 5, of voice, background and both (Hu and Loizou 2008), at 16 kHz.
+    """Composite measures, 1 to 5, of speech, background and both (Hu and Loizou 2008), at 16 kHz.
 
-    Keys csig, cbak, covl, and wide-band pesq, which they are made of.
+    Keys csig, cbak and covl, and wide-band pesq, from which they are computed.
     """
     _check(enhanced, clean)
     rate = composite.SAMPLE_RATE
@@ -68,9 +68,9 @@ def opinions(*, enhanced: np.ndarray, clean: np.ndarray, sample_rate: int) -> di
 
 
 def dnsmos(*, enhanced: np.ndarray, sample_rate: int) -> dict[str, float]:
-    """Opinions predicted without clean speech, 1 to 5: keys ovrl, sig, bak (P.835) and p808.
+    """Ratings predicted without a reference, 1 to 5: keys ovrl, sig, bak (P.835) and p808.
 
-    Reddy et al. 2022 and 2021, at 16 kHz; samples beyond full scale are clipped, as in a file.
+    Reddy et al. 2022 and 2021, at 16 kHz; samples above full scale are clipped, as in a file.
     Raises ValueError for less than 0.1 s.
     """
     with needing("score"):
@@ -98,11 +98,11 @@ def _pesq(enhanced: np.ndarray, clean: np.ndarray, sample_rate: int, mode: str) 
 
 
 def _check(*waves: np.ndarray) -> None:
-    """Raises ValueError unless all are mono, (T,), and equally long."""
+    """Raises ValueError unless all waves are mono, (T,), and of equal length."""
     shapes = {wave.shape for wave in waves}
     if len(shapes) > 1 or len(*shapes) != 1:
         got = " and ".join(map(str, (wave.shape for wave in waves)))
-        raise ValueError(f"Scores are for mono signals (samples,) of one length, got {got}.")
+        raise ValueError(f"expected mono signals (samples,) of equal length, got {got}")
 
 
 def _at(wave: np.ndarray, sample_rate: int, wanted: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The networks, and what every one of them can do."""
+"""The networks, and the interface that they share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MODELS: dict[str, tuple[Callable[..., Network], type[BandUNetConfig | ClassicUNe
 
 
 class Config(Protocol):
-    """What all configurations have; the others are a network's own."""
+    """The settings that every configuration has; each network adds its own."""
 
     @property
     def sample_rate(self) -> int:
@@ -34,28 +34,28 @@ class Config(Protocol):
 
 @runtime_checkable
 class Model(Protocol):
-    """A network that enhances waves (B, T) at its own sample rate, in any number of runs."""
+    """A network that enhances waves (B, T) at its own sample rate, whole or in consecutive runs."""
 
     @property
     def config(self) -> Config:
-        """The numbers that, with the weights, describe it completely."""
+        """The settings that, with the weights, describe it completely."""
 
     @property
     def delay(self) -> int:
-        """Samples by which the output of `run` is late."""
+        """Samples by which the output of `run` lags its input."""
 
     @property
     def lookahead(self) -> int:
-        """Samples after a chunk that `run` wants to know for its best result."""
+        """Samples of look-ahead with which `run` matches a run over the whole recording."""
 
     def initial_state(self, like: Tensor) -> State:
         """The state before a recording; batch size, device and dtype are those of `like` (B, T).
 
-        No two tensors of it are one object.
+        All its tensors are distinct objects, as an export requires.
         """
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
-        """noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), and the state after that."""
+        """noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), and the state after it."""
 
     def __call__(self, noisy: Tensor) -> Tensor:
         """Whole waves (B, T), noisy -> enhanced."""
@@ -64,9 +64,9 @@ class Model(Protocol):
         """Its weights."""
 
     def to(self, device: torch.device, /) -> Model:
-        """The same network on another device."""
+        """The network, moved to a device."""
 
 
 def build(config: Config) -> Network:
-    """An untrained network of the kind that `config` configures."""
+    """An untrained network of the kind that `config` belongs to."""
     return next(model for model, kind in MODELS.values() if type(config) is kind)(config)

@@ -17,31 +17,31 @@ from denoiser.models.layers import ConvNorm, Mixer, Recurrence, ResidualBlock, e
 from denoiser.models.stft import STFT
 
 State = tuple[Tensor, ...]
-PIECE = 128  # frames that go through a layer at a time: they stay in a CPU's cache
+PIECE = 128  # frames per layer call: they fit into a CPU's cache
 SILENT_POWER = 1e-8  # -80 dBFS: frames below it leave the recurrent states as they are
-MOST_BLOCKS = 100  # anywhere: a config from elsewhere may name any number
+MOST_BLOCKS = 100  # limit, because a downloaded config may contain any number
 
 
 @dataclass(frozen=True)
 class BandUNetConfig:
-    """Everything that fixes a BandUNet's shape; saved beside its weights."""
+    """The settings that determine a BandUNet's shape; saved beside its weights."""
 
     sample_rate: int = 48000  # Hz
-    hop_length: int = 768  # samples; the window has twice as many
+    hop_length: int = 768  # samples; the window is twice as long
     low_bins: int = 256  # bins at full resolution: 0 to 8 kHz
     high_bands: int = 64  # ERB bands above them: 8 to 24 kHz
     compression: float = 0.3  # exponent of magnitudes in features and loss
-    stride: int = 8  # bins per sub-band; windows of twice as many overlap
+    stride: int = 8  # bins per sub-band; its window covers twice as many
     channels: int = 64  # of each sub-band
-    blocks: int = 2  # residual convolutions in the encoder, and in the decoder
-    low_positions: int = 28  # bottleneck positions made of the sub-bands
-    high_positions: int = 4  # bottleneck positions made of the high bands
+    blocks: int = 2  # residual convolutions, in the encoder and in the decoder
+    low_positions: int = 28  # bottleneck positions for the sub-bands
+    high_positions: int = 4  # bottleneck positions for the high bands
     bottleneck_channels: int = 64
     bottleneck_blocks: int = 6
-    state_channels: int = 64  # running means over time, of each position in each of these blocks
+    state_channels: int = 64  # running means over time, per position and bottleneck block
     causal: bool = False  # True: no recurrence runs backwards in time
-    backward_seconds: float = 0.5  # longest memory of one that does: how far ahead it matters
-    post_filter: float = 0.5  # exponent of a gain after training: left-over noise fades
+    backward_seconds: float = 0.5  # longest time constant of one that does
+    post_filter: float = 0.5  # exponent of a gain on residual noise, not used in training
 
     def __post_init__(self) -> None:
         if max(self.blocks, self.bottleneck_blocks) > MOST_BLOCKS:
@@ -53,13 +53,13 @@ class BandUNetConfig:
 
 
 class BandUNet(nn.Module):
-    """Noisy waveform -> clean waveform, (B, T) -> (B, T), through a mask on its spectrum.
+    """Noisy waveform -> enhanced waveform, (B, T) -> (B, T), by masking the spectrum.
 
-    Below 8 kHz a complex mask for every bin, above a real gain for every ERB band. `run` is the
-    one implementation: `forward` is a run over a whole recording, `step` a run over one hop.
+    Below 8 kHz the network estimates a complex mask per bin, above that a real gain per ERB band.
+    `run` is the only implementation: `forward` runs over a whole recording, `step` over one hop.
     """
 
-    bands: Tensor  # (high bins, high bands): the share of each bin in each band
+    bands: Tensor  # (high bins, high bands): the weight of each bin in each band
 
     def __init__(self, config: BandUNetConfig):
         super().__init__()
@@ -87,7 +87,7 @@ class BandUNet(nn.Module):
         self.decode = nn.Linear(c.channels, 2 * 2 * c.stride)
         inputs = c.high_positions * c.bottleneck_channels + c.high_bands
         self.decode_high = nn.Linear(inputs, c.high_bands)
-        with torch.no_grad():  # the untrained mask is about 1: two overlapping windows of a half
+        with torch.no_grad():  # an untrained mask is about 1: two windows of a half overlap
             self.decode.weight.mul_(0.1)
             self.decode.bias.copy_(torch.tensor([0.5, 0.0]).repeat(2 * c.stride))
             self.decode_high.bias.fill_(2.0)
@@ -99,15 +99,15 @@ class BandUNet(nn.Module):
 
     @property
     def lookahead(self) -> int:
-        """Samples that `run` must hear beyond what it enhances, to be as good as on the whole."""
+        """Samples of look-ahead with which `run` matches a run over the whole recording."""
         c = self.config
         return 0 if c.causal else round(4 * c.backward_seconds * c.sample_rate)
 
     @property
     def channel_groups(self) -> dict[str, tuple[int, list[tuple[int, ...]]]]:
-        """Parameters in which groups of channels lie side by side, for a change of their widths.
+        """Parameters with several groups of channels in one dimension, for changes of width.
 
-        Name -> that dimension, and for each group the shape into which the dimension unflattens.
+        Name -> that dimension, and for each group the shape into which it unflattens.
         """
         c = self.config
         high = (c.high_positions, c.bottleneck_channels)
@@ -131,13 +131,18 @@ class BandUNet(nn.Module):
         return self.run(padded, self.initial_state(noisy))[0][:, hop : hop + length]
 
     def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
-        """One hop (B, hop) -> the hop before it, enhanced, and the state for the next call."""
+        """One hop (B, hop) -> the previous hop, enhanced, and the state for the next call.
+
+        Raises ValueError for a model that is not causal.
+        """
         if not self.config.causal:
-            raise ValueError("only a causal BandUNet can run step by step: this one hears ahead")
+            raise ValueError(
+                "only a causal BandUNet can run step by step; this one needs look-ahead"
+            )
         return self.run(frame, state)
 
     def initial_state(self, like: Tensor) -> State:
-        """The state before a recording; batch size, device and type are those of `like` (B, T)."""
+        """The state before a recording; batch size, device and dtype are those of `like` (B, T)."""
         c, batch = self.config, like.shape[0]
         hops = (like.new_zeros(batch, c.hop_length) for _ in range(2))
         positions = c.low_positions + c.high_positions
@@ -146,21 +151,21 @@ class BandUNet(nn.Module):
         return (*hops, like.new_ones(batch, c.low_bins + c.high_bands), *memory)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
-        """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
+        """Enhances K hops after `state`, of which the last `lookahead` serve as look-ahead only.
 
         noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
-        hop K - lookahead. What lies before is carried exactly; what comes after is known to the
-        backward recurrences as far as `lookahead` reaches. Silence, as long as it may be, is not
-        remembered: nothing in it says how loud the next word will be. Raises ValueError for
-        anything else.
+        hop K - lookahead. The state describes the past exactly; the backward recurrences use the
+        future as far as `lookahead` reaches. Silence of any length leaves the recurrent states
+        unchanged, because it says nothing about the level of the next word. Raises ValueError for
+        other lengths.
         """
         past, tail, before, *states = state
         hop = self.config.hop_length
         keep = noisy.shape[1] // hop - lookahead
         if noisy.shape[1] % hop or keep < 1:
             raise ValueError(
-                f"a run takes whole hops of {hop} samples, more than the {lookahead} that it only "
-                f"hears, got {noisy.shape[1]} samples"
+                f"expected whole hops of {hop} samples, more than the {lookahead} of look-ahead, "
+                f"got {noisy.shape[1]} samples"
             )
         spectrum = self.stft.analyse(noisy, past)
         mask, gains, states = self.masks(spectrum, states, keep, self._silent(noisy, past))
@@ -170,9 +175,9 @@ class BandUNet(nn.Module):
         return wave, (noisy[:, (keep - 1) * hop : keep * hop], tail, before, *states)
 
     def _silent(self, noisy: Tensor, past: Tensor) -> Tensor | None:
-        """Which frames of noisy (B, N * hop) after `past` (B, hop) hold nothing, (B, N).
+        """Mask (B, N) of the silent frames of noisy (B, N * hop) after `past` (B, hop).
 
-        None where all hold something, but in training: there nothing waits for an answer.
+        None if there are none; in training always a mask, because the test would wait for the GPU.
         """
         power = torch.cat((past, noisy), 1).unflatten(1, (-1, past.shape[1])).square().mean(2)
         silent = (power[:, 1:] + power[:, :-1]) / 2 < SILENT_POWER
@@ -181,10 +186,10 @@ class BandUNet(nn.Module):
     def masks(
         self, spectrum: Tensor, states: list[Tensor], keep: int, silent: Tensor | None = None
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """spectrum (B, N, bins, 2) -> mask, gains of its first `keep` frames, states after them.
+        """spectrum (B, N, bins, 2) -> mask and gains of its first `keep` frames, and new states.
 
-        The complex mask (B, keep, low bins, 2) and the gains (B, keep, high bands), 0 to 1. Frames
-        that are `silent` (B, N) leave the recurrent states as they are.
+        The complex mask has the shape (B, keep, low bins, 2); the gains, 0 to 1, (B, keep, high
+        bands). Frames with a true `silent` (B, N) leave the recurrent states unchanged.
         """
         size = spectrum.shape[1] if self.training else PIECE
         pieces = spectrum[:, :keep].split(size, 1)
@@ -205,9 +210,9 @@ class BandUNet(nn.Module):
         return mask, gains, carried
 
     def _encoded(self, spectrum: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """spectrum (B, N, bins, 2) -> what the bottleneck hears (B, N, P, C'), and the decoder.
+        """spectrum (B, N, bins, 2) -> bottleneck input (B, N, P, C'), and two decoder inputs.
 
-        To it, around the bottleneck, go sub-bands (B, N, F, C) and levels of the high bands.
+        Those two bypass the bottleneck: sub-bands (B, N, F, C) and levels of the high bands.
         """
         c = self.config
         low, high = spectrum.split((c.low_bins, spectrum.shape[2] - c.low_bins), 2)
@@ -220,7 +225,7 @@ class BandUNet(nn.Module):
         return torch.cat((x, high_x), 2) + self.position.to(x.dtype), skip, bands
 
     def _decoded(self, x: Tensor, skip: Tensor, bands: Tensor) -> tuple[Tensor, Tensor]:
-        """What the bottleneck says, and the two of `_encoded` around it -> mask and gains."""
+        """Bottleneck output and the other two results of `_encoded` -> mask and gains."""
         c = self.config
         x, high_x = x.split((c.low_positions, c.high_positions), 2)
         x = torch.cat((exchanged(self.spread, x), skip), -1)
@@ -231,11 +236,11 @@ class BandUNet(nn.Module):
     def post_filtered(
         self, mask: Tensor, gains: Tensor, before: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What `masks` gave, lowered by the neighbourhood's gain to the power of `post_filter`.
+        """Mask and gains, multiplied by the mean gain around them to the power of `post_filter`.
 
-        The neighbourhood is three bins or bands, here and in the frame before, whose means (B, bins
-        and bands) are `before`; returns also those of the last frame. What is left over of noise
-        alone among nothing, as musical noise is, falls; weak partials among strong ones do not.
+        The mean is over three bins or bands in this frame and the previous one, whose means (B,
+        bins and bands) are `before`; returns those of the last frame, too. It attenuates isolated
+        residual noise, such as musical noise, but not weak partials between strong ones.
         """
         size = mask.square().sum(-1).sqrt().clamp(max=1)
         near = F.avg_pool1d(torch.cat((size, gains), -1), 3, 1, 1, count_include_pad=False)
@@ -245,7 +250,7 @@ class BandUNet(nn.Module):
         return mask * low[..., None], gains * high, near[:, -1]
 
     def _masked(self, spectrum: Tensor, mask: Tensor, gains: Tensor) -> Tensor:
-        """Spectrum (B, N, bins, 2) times the mask below 8 kHz and the bands' gains above."""
+        """Spectrum (B, N, bins, 2) times the mask below 8 kHz, and times the bands' gains above."""
         low, high = spectrum.split((mask.shape[2], spectrum.shape[2] - mask.shape[2]), 2)
         low = torch.view_as_complex(low.contiguous()) * torch.view_as_complex(mask)
         gains = gains @ self.bands.repeat_interleave(2, 0).T  # re and im alike

@@ -1,8 +1,8 @@
-"""ClassicUNet: a UNet over the log spectrogram as a picture, 16 kHz, waveform to waveform.
+"""ClassicUNet: a UNet that treats the log spectrogram as an image, 16 kHz, waveform to waveform.
 
-The spectrogram in decibels becomes a picture with values from 0 to 1, the network paints the clean
-picture, and the noisy phase makes sound of it again. Shapes: B recordings, N frames, F bins,
-C channels, T samples.
+The spectrogram in decibels becomes an image with values from 0 to 1, the network estimates the
+clean image, and the noisy phase turns it back into sound. Shapes: B recordings, N frames, F bins, C
+channels, T samples.
 """
 
 import math
@@ -14,27 +14,27 @@ from torch import Tensor, nn
 
 from denoiser.models.stft import STFT
 
-AMIN, TOP_DB = 1e-5, 80.0  # librosa.amplitude_to_db's smallest amplitude, and its range
+AMIN, TOP_DB = 1e-5, 80.0  # smallest amplitude and range of librosa.amplitude_to_db
 State = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
 class ClassicUNetConfig:
-    """Everything that fixes a ClassicUNet's shape; saved beside its weights."""
+    """The settings that determine a ClassicUNet's shape; saved beside its weights."""
 
     sample_rate: int = 16000  # Hz: nothing above 8 kHz
-    hop_length: int = 255  # samples; the window has twice as many, the picture 256 rows
-    channels: int = 24  # of the first downsampling block; each further one has twice as many
+    hop_length: int = 255  # samples; the window is twice as long, the image has 256 rows
+    channels: int = 24  # of the first downsampling block; each further one doubles them
     depth: int = 4  # downsampling blocks
     dropout: float = 0.2
-    context: int = 64  # frames heard before and after a chunk: more than the network sees
+    context: int = 64  # frames before and after a chunk: more than the receptive field
 
 
 class Block(nn.Module):
-    """Convolution of 4 x 4 in steps of 2, batch normalisation, dropout, ReLU.
+    """4 x 4 convolution with a stride of 2, batch normalisation, dropout, ReLU.
 
-    (B, C_in, F, N) -> (B, C_out, F / 2, N / 2), or with `up` a transposed one to (.., 2 F, 2 N).
-    The kernel is held as a matrix, which is what Muon orthogonalises.
+    (B, C_in, F, N) -> (B, C_out, F / 2, N / 2), or transposed, with `up`, to (.., 2 F, 2 N). The
+    kernel is stored as a matrix, which Muon orthogonalises.
     """
 
     def __init__(self, inputs: int, outputs: int, dropout: float, up: bool = False):
@@ -52,12 +52,11 @@ class Block(nn.Module):
 
 
 class ClassicUNet(nn.Module):
-    """Noisy waveform -> clean waveform, (B, T) -> (B, T), by painting its log spectrogram.
+    """Noisy waveform -> enhanced waveform, (B, T) -> (B, T), by estimating its log spectrogram.
 
-    A picture's 0 and 1 are the least and the greatest level of the NOISY recording; the clean
-    target has the same scale and is cut off there. So the range that denormalising needs is the one
-    that is known, and it is exact. A long recording comes in runs; its range is that of all that
-    has been heard so far.
+    The values 0 and 1 of an image are the lowest and the highest level of the NOISY recording, and
+    the clean target is clipped to the same range. So the range for denormalising is known exactly.
+    In consecutive runs it is that of everything up to the current run.
     """
 
     def __init__(self, config: ClassicUNetConfig):
@@ -81,7 +80,7 @@ class ClassicUNet(nn.Module):
 
     @property
     def lookahead(self) -> int:
-        """Samples that `run` must hear beyond what it enhances, to be as good as on the whole."""
+        """Samples of look-ahead with which `run` matches a run over the whole recording."""
         return self.config.context * self.config.hop_length
 
     def forward(self, noisy: Tensor) -> Tensor:
@@ -91,16 +90,16 @@ class ClassicUNet(nn.Module):
         return self.run(padded, self.initial_state(noisy))[0][:, hop : hop + length]
 
     def initial_state(self, like: Tensor) -> State:
-        """The state before a recording; batch size, device and type are those of `like` (B, T)."""
+        """The state before a recording; batch size, device and dtype are those of `like` (B, T)."""
         hops = (like.new_zeros(len(like), self.config.hop_length) for _ in range(2))
         least, most = (like.new_full((len(like), 1, 1), end) for end in (math.inf, -math.inf))
         return (*hops, least, most)
 
     def run(self, noisy: Tensor, state: State, lookahead: int = 0) -> tuple[Tensor, State]:
-        """Enhance K hops after `state`, of which the last `lookahead` are only listened to.
+        """Enhances K hops after `state`, of which the last `lookahead` serve as look-ahead only.
 
         noisy (B, K * hop) -> enhanced (B, (K - lookahead) * hop), one hop late, and the state after
-        hop K - lookahead: what was heard last, the open half frame, the range of levels.
+        hop K - lookahead: the most recent input, the open half frame, and the range of levels.
         """
         past, tail, least, most = state
         hop = self.config.hop_length
@@ -114,14 +113,14 @@ class ClassicUNet(nn.Module):
         gain = amplitude(denormalise(picture, least, most)) / magnitude
         enhanced = (spectrum * gain[..., None])[:, before : before + keep]
         wave, tail = self.stft.synthesise(enhanced.contiguous(), tail)
-        # Pooling has a raster of 2^depth frames: the context begins on it, as the recording did
+        # Strides form a grid of 2^depth frames: the context starts on it, as the recording did
         frames, raster = before + keep, 2**self.config.depth
         context = min(frames, self.config.context + frames % raster)
         heard = heard[:, (frames - context) * hop : (frames + 1) * hop]
         return wave, (heard, tail, least, most)
 
     def logits(self, picture: Tensor) -> Tensor:
-        """The UNet: picture (B, N, F) of 0 to 1 -> the clean one before its sigmoid."""
+        """The UNet: noisy image (B, N, F), 0 to 1 -> logits of the clean image."""
         raster, (frames, bins) = 2 ** len(self.down), picture.shape[1:]
         x = F.pad(picture, (0, -bins % raster, 0, -frames % raster))[:, None]
         x = x.transpose(2, 3).contiguous(memory_format=torch.channels_last)  # (B, 1, F, N)
@@ -135,24 +134,24 @@ class ClassicUNet(nn.Module):
 
 
 def decibel(magnitude: Tensor) -> Tensor:
-    """librosa.amplitude_to_db of magnitudes (ref=1), without its cut at TOP_DB below the top."""
+    """librosa.amplitude_to_db of magnitudes (ref=1), without its limit TOP_DB below the top."""
     return 20 * magnitude.clamp(min=AMIN).log10()
 
 
 def level_range(db: Tensor, least: Tensor, most: Tensor) -> tuple[Tensor, Tensor]:
-    """Levels (B, N, F) and the range (B, 1, 1) so far -> the range with them; TOP_DB at most."""
+    """Levels (B, N, F) and the range (B, 1, 1) so far -> the updated range, at most TOP_DB wide."""
     most = torch.maximum(most, db.amax((1, 2), keepdim=True))
     least = torch.minimum(least, db.amin((1, 2), keepdim=True))
     return torch.maximum(least, most - TOP_DB), most
 
 
 def normalise(db: Tensor, least: Tensor, most: Tensor) -> Tensor:
-    """Levels -> 0 to 1; what lies outside the range is cut off."""
+    """Levels -> 0 to 1, clipped to the range."""
     return ((db - least) / (most - least).clamp(min=1e-3)).clamp(0, 1)
 
 
 def denormalise(picture: Tensor, least: Tensor, most: Tensor) -> Tensor:
-    """Undo `normalise`."""
+    """The inverse of `normalise`."""
     return least + picture * (most - least)
 
 

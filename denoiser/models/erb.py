@@ -1,4 +1,4 @@
-"""Frequency bins <-> bands evenly spaced on the ear's scale, as one fixed matrix."""
+"""A fixed matrix between frequency bins and bands evenly spaced on the ERB scale."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ def erb_rate(hz: Tensor) -> Tensor:
 
 
 def band_matrix(bin_hz: Tensor, bands: int) -> Tensor:
-    """Weights (F, bands) of F bins in triangular bands, evenly spaced in ERB over the bins.
+    """Weights (F, bands) of F bins in triangular bands, evenly spaced in ERB.
 
     Every row sums to 1, so `gains @ matrix.T` interpolates one gain per band to the bins, and a
     constant gain stays constant.

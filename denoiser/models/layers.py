@@ -1,8 +1,8 @@
-"""What BandUNet is made of: convolutions along frequency, recurrences along time, exchange between.
+"""Layers of BandUNet: convolution along frequency, recurrence along time, mixing of positions.
 
 Shapes: B recordings, N frames, F sub-bands, P and Q bottleneck positions, C channels. Features stay
-contiguous (B, N, F, C) from the first spectrum to the mask: with channels last, every convolution
-and matrix product runs on them in place.
+contiguous as (B, N, F, C) from the spectrum to the mask: with the channels last, convolutions and
+matrix products need no transposition.
 """
 
 import torch
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from denoiser.models.scan import scan
 
-OPEN = 100.0  # a gate so far open that its sigmoid is 1 in 32 bit
+OPEN = 100.0  # a gate whose sigmoid is exactly 1 in float32
 
 
 class ConvNorm(nn.Module):
-    """Convolution along frequency, (B, N, F, C_in) -> (B, N, F, C_out), and batch normalisation.
+    """Convolution along frequency with batch normalisation, (B, N, F, C_in) -> (B, N, F, C_out).
 
-    The kernel is held as a matrix (C_out, C_in * width), which is what Muon orthogonalises. In
-    evaluation the normalisation is folded into kernel and bias.
+    The kernel is stored as a matrix (C_out, C_in * width), which Muon orthogonalises. In eval mode
+    the normalisation is folded into kernel and bias.
     """
 
     def __init__(self, inputs: int, outputs: int, width: int = 1):
@@ -34,7 +34,7 @@ class ConvNorm(nn.Module):
             y = self._convolve(x, self.weight, None)
             return norm(y.flatten(0, 2)).view(y.shape)
         mean, variance = norm.running_mean, norm.running_var
-        assert mean is not None  # both are tracked
+        assert mean is not None  # set, since statistics are tracked
         assert variance is not None
         scale = norm.weight * torch.rsqrt(variance + norm.eps)
         return self._convolve(x, self.weight * scale[:, None], norm.bias - mean * scale)
@@ -60,11 +60,11 @@ class ResidualBlock(nn.Module):
 
 
 class Recurrence(nn.Module):
-    """Gated linear recurrence along time with a residual, (B, N, P, C) -> the same.
+    """Gated linear recurrence along time with a residual connection, (B, N, P, C) -> the same.
 
-    Gate and candidate are computed from the input alone, so only one multiplication a frame is
-    sequential. Unless causal, the second half of the channels runs backwards in time; their gate
-    stays below `backward_decay`, so that a limited look-ahead is enough for them.
+    Gate and candidate depend on the input alone, so only one multiplication per frame is
+    sequential. Unless causal, the second half of the state channels runs backwards in time; their
+    decay stays below `backward_decay`, so that a limited look-ahead suffices.
     """
 
     def __init__(self, channels: int, state_channels: int, causal: bool, backward_decay: float):
@@ -75,11 +75,11 @@ class Recurrence(nn.Module):
         self.candidate = nn.Linear(channels, state_channels, bias=False)
         self.out = ConvNorm(state_channels, channels)
         nn.init.constant_(self.gate.bias, 2.0)
-        nn.init.zeros_(self.out.norm.weight)  # a fresh block changes nothing
+        nn.init.zeros_(self.out.norm.weight)  # an untrained block is the identity
 
     @property
     def directions(self) -> list[int]:
-        """Numbers of state channels that run forwards, and of those that run backwards, if any."""
+        """Numbers of state channels that run forwards and, if any, backwards."""
         backwards = len(self.gate.weight) - self.forwards
         return [count for count in (self.forwards, backwards) if count]
 
@@ -90,10 +90,10 @@ class Recurrence(nn.Module):
         kept: int,
         held: list[Tensor] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
-        """Consecutive pieces (B, N, P, C) -> the same.
+        """Consecutive pieces (B, N, P, C) -> the same, and the state after the first `kept`.
 
-        `initial` (B, P, forwards) precedes the first; returns also that after `kept` pieces. In the
-        frames `held` (B, N, 1, 1) each, the state stays what it was.
+        `initial` (B, P, forwards) is the state before the first. In frames with a true `held` (B,
+        N, 1, 1) the state does not change.
         """
         candidates = [self.candidate(x) for x in pieces]
         gates = [self.gate(x) for x in pieces]
@@ -106,7 +106,7 @@ class Recurrence(nn.Module):
 def exchanged(matrix: Tensor, x: Tensor) -> Tensor:
     """matrix (P, Q) applied to the positions of x (B, N, Q, C) -> (B, N, P, C).
 
-    One small product a frame: `torch.matmul` would transpose all of x, at five times the cost.
+    One small product per frame: `torch.matmul` would transpose all of x, at five times the cost.
     """
     frames = x.flatten(0, 1)
     matrices = matrix.to(x.dtype).expand(len(frames), *matrix.shape)
@@ -114,14 +114,14 @@ def exchanged(matrix: Tensor, x: Tensor) -> Tensor:
 
 
 class Mixer(nn.Module):
-    """Exchange between positions: x + gate(x) * (learned P x P matrix applied to x)."""
+    """Mixes positions: x + gate(x) * (a learned P x P matrix applied to x)."""
 
     def __init__(self, positions: int, channels: int):
         super().__init__()
         self.matrix = nn.Parameter(torch.randn(positions, positions) * positions**-0.5)
         self.gate = nn.Linear(channels, channels)
         self.value = ConvNorm(channels, channels)
-        nn.init.zeros_(self.value.norm.weight)  # a fresh block changes nothing
+        nn.init.zeros_(self.value.norm.weight)  # an untrained block is the identity
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(x, self.gate(x).sigmoid_(), exchanged(self.matrix, self.value(x)))

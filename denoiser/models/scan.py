@@ -1,4 +1,4 @@
-"""The recurrence of BandUNet along time, and its gradient, one frame after the other.
+"""BandUNet's recurrence along time and its gradient, frame by frame.
 
 Shapes: B recordings, N frames, P positions, C channels.
 """
@@ -19,20 +19,20 @@ def scan(
 ) -> tuple[list[Tensor], Tensor]:
     """h[n] = a[n] h[n-1] + (1 - a[n]) g[n] along the second axis, through consecutive pieces.
 
-    Candidates g and gates are pieces (B, N, P, C), a = max_decay * sigmoid(gate). The first
+    Candidates g and gates are pieces (B, N, P, C); a = max_decay * sigmoid(gate). The first
     channels, as many as `initial` (B, P, C') has, run forwards from it with a max_decay of 1; the
-    others run backwards from zero, with h[n+1] in place of h[n-1]. It computes in the type of
-    `initial`, 32 bit, whatever the types outside. Returns the pieces of h, and of the forward
-    channels the state after the first `kept` pieces (B, P, C') for the next run.
+    others run backwards from zero, with h[n+1] in place of h[n-1]. The computation uses the dtype
+    of `initial`, float32, whatever the inputs have. Returns the pieces of h, and the state (B, P,
+    C') of the forward channels after the first `kept` pieces, for the next run.
 
-    With a gradient the pieces become one. On a GPU that has a kernel; enhancing does without,
-    because kernels are compiled where they run, and not every host has a C compiler.
+    With a gradient, the pieces are joined. On a GPU a kernel then does the work; inference does
+    without, because kernels are compiled on the host, and not every host has a C compiler.
     """
     if candidates[0].requires_grad:
         frames = [candidate.shape[1] for candidate in candidates]
         candidate, gate = (x[0] if len(x) == 1 else torch.cat(x, 1) for x in (candidates, gates))
         if KERNELS and candidate.is_cuda:
-            from denoiser.models import scan_cuda  # slow to import, and used for training only
+            from denoiser.models import scan_cuda  # slow to import, and for training only
 
             scan_whole: Callable[..., tuple[Tensor, Tensor]] = scan_cuda.scan
         else:
@@ -57,8 +57,8 @@ def scan(
 class Scan(torch.autograd.Function):
     """`scan` of one piece (B, N, P, C), of which `keep` frames are kept, with its own gradient.
 
-    Autograd would record every frame; here the opposite recurrence of the gradient d,
-    d[n] += a[n+1] d[n+1], yields all gradients at once.
+    Autograd would record every frame; here the reversed recurrence of the gradient d, d[n] +=
+    a[n+1] d[n+1], gives all gradients at once.
     """
 
     @staticmethod
@@ -109,10 +109,9 @@ class Scan(torch.autograd.Function):
 
 
 def _run(h: Tensor, a: Tensor, order: int, last: Tensor) -> Tensor:
-    """Candidates h (B, N, P, C) become states, one frame of one direction after the other.
+    """Turns candidates h (B, N, P, C) into states in place, frame by frame in one direction.
 
-    Returns the state that it ends with. Contiguous frames take half the time of views into wider
-    ones.
+    Returns the final state. Contiguous frames take half the time of strided views.
     """
     for frame, share in zip(h.unbind(1)[::order], a.unbind(1)[::order], strict=True):
         last = torch.lerp(frame, last, share, out=frame)
@@ -120,7 +119,7 @@ def _run(h: Tensor, a: Tensor, order: int, last: Tensor) -> Tensor:
 
 
 def _directions(like: Tensor, initial: Tensor) -> list[tuple[slice, int, Tensor]]:
-    """Channels, order in time, and what lies before the first frame, of each half."""
+    """Channels, order in time and state before the first frame, for each direction."""
     forwards = initial.shape[-1]
     size = (*initial.shape[:2], like.shape[-1] - forwards)
     both = [(slice(forwards), 1, initial), (slice(forwards, None), -1, initial.new_zeros(size))]

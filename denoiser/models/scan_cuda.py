@@ -1,7 +1,7 @@
-"""`denoiser.scan` on a GPU: one thread a lane, all frames in one kernel.
+"""`denoiser.models.scan` on a GPU: one thread per lane, all frames in one kernel.
 
-A lane is one channel of one position of one recording. Frame after frame PyTorch would start
-hundreds of kernels, and wait for each longer than it runs.
+A lane is one channel of one position of one recording. Frame by frame, PyTorch would launch
+hundreds of kernels, each taking longer to start than to run.
 """
 
 import torch
@@ -13,14 +13,14 @@ from denoiser.models.stft import Context
 
 BLOCK = 128  # lanes
 
-# Kernels are Triton's own language, in which only constants have an annotation: hence `ignore`
+# Kernels are in Triton's language, which annotates constants only: hence `ignore`
 
 
 @triton.jit
 def _lanes(  # type: ignore[no-untyped-def]
     lanes, CHANNELS: tl.constexpr, FORWARDS: tl.constexpr, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """Recording and lanes of this program; which exist, which run forwards; where `initial` is."""
+    """Recording and lanes of this program; masks of valid and forward lanes; `initial` offsets."""
     batch = tl.program_id(1).to(tl.int64)
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     channel = lane % CHANNELS

@@ -1,18 +1,18 @@
-"""Waveform <-> complex spectrum, any number of hops at a time."""
+"""Conversion between waveforms and complex spectra, any number of hops at a time."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Context = Any  # of an autograd function: it holds whatever `forward` puts there
+Context = Any  # of an autograd function; `forward` may store anything in it
 
 
 class WindowedRFFT(torch.autograd.Function):
-    """Overlapping frames of a signal (B, (N + 1) * hop), windowed -> spectrum (B, N, F, 2).
+    """Overlapping, windowed frames of a signal (B, (N + 1) * hop) -> spectrum (B, N, F, 2).
 
     The gradient is an inverse transform and an overlap-add. Autograd's own would be a complex
-    transform of twice the size and a scatter: five times slower on a CPU.
+    transform of twice the size and a scatter, five times slower on a CPU.
     """
 
     @staticmethod
@@ -36,11 +36,11 @@ class WindowedRFFT(torch.autograd.Function):
 class STFT(nn.Module):
     """Short-time Fourier transform with half-overlapping square-root Hann windows.
 
-    `n_fft` is twice `hop_length`. Frame n covers hops n-1 and n, so the frames of a new run of hops
-    need the hop before it (`past`), and the last hop of a run is complete only with the first frame
-    of the next (`tail`). Both are zeros at the start of a recording. Spectra are real tensors
-    (B, N, F, 2), contiguous, because everything downstream reads bins as features, not as complex
-    numbers. Analysis followed by synthesis is the identity, one hop late.
+    `n_fft` is twice `hop_length`. Frame n covers hops n-1 and n, so the frames of a run need the
+    hop before it (`past`), and the last hop of a run is complete only with the first frame of the
+    next (`tail`). Both are zero at the start of a recording. Spectra are contiguous real tensors
+    (B, N, F, 2), because the layers treat bins as features. Analysis followed by synthesis is the
+    identity, one hop late.
     """
 
     window: Tensor

@@ -113,7 +113,7 @@ def test_memory_does_not_grow_with_length(tmp_path):
 
 def test_different_rates_are_refused(tmp_path):
     paths = [written(tmp_path / f"{r}.wav", tone(500.0, 1.0, r), r) for r in (8000, 16000)]
-    with pytest.raises(ValueError, match="one sample rate expected, got 8000, 16000"):
+    with pytest.raises(ValueError, match="expected one sample rate, got 8000 and 16000"):
         plot.compare_files(*paths)
 
 
@@ -135,7 +135,7 @@ def test_compare_draws_a_panel_each_under_shared_scales(tmp_path):
 
 @pytest.mark.parametrize("wave", [np.zeros((1, 10), np.float32), np.zeros(0, np.float32)])
 def test_compare_refuses_other_shapes(wave):
-    with pytest.raises(ValueError, match=r"Noise: one channel, shape \(T,\), expected"):
+    with pytest.raises(ValueError, match=r"Noise: expected one channel, shape \(T,\), got"):
         plot.compare({"Noise": wave}, 16000)
 
 
