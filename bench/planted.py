@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 DATA = "tests/unit/training/test_data.py"
+SOURCES = "tests/unit/training/test_sources.py"
 LOSSES = "tests/unit/training/test_objectives.py"
 TRAINER = "tests/unit/training/test_trainer.py"
 TRAINING = "tests/unit/training/test_training.py"
 UNUSUAL = "tests/unit/evaluation/test_unusual.py"
 HUB = "tests/hub/test_hub.py"
 PUBLISH = "tests/hub/test_publish.py"
-FETCH = "tests/unit/page/test_fetch.py"
+FETCH = "tests/unit/page/test_fetch.py tests/unit/page/test_fetch_refusals.py"
 
 
 class Fault(NamedTuple):
@@ -59,8 +60,8 @@ FAULTS = [
     Fault("training/data/batching.py", "start = int(m.place * ", "start = int(0 * ", DATA),
     Fault("training/data/augment.py", "** (-exponent / 2)", "** (-exponent)", DATA),
     Fault("training/data/augment.py", "limit * 1.05 - hz", "limit * 2.05 - hz", DATA),
-    Fault("training/data/cache.py", "[1] * excerpt.speed", "[1]", DATA),
-    Fault("training/data/sources.py", "if path not in held_out", "", DATA),
+    Fault("training/data/cache.py", "[1] * excerpt.speed", "[1]", SOURCES),
+    Fault("training/data/sources.py", "if path not in held_out", "", SOURCES),
     # ---- training: losses
     Fault("training/losses/band.py", "loss + HIGH_WEIGHT * high", "loss", LOSSES),
     Fault("training/losses/band.py", '+ PERCEPTUAL_WEIGHT * losses["disturbance"]', "", LOSSES),

@@ -15,7 +15,7 @@ import pytest
 # small, and threads would only wait for each other, which they do by computing
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-pytest_plugins = ["hub_fixtures", "live_fixtures"]
+pytest_plugins = ["command", "hub_fixtures", "live_fixtures"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
