@@ -29,3 +29,6 @@ for (const [n, tab] of tabs.entries()) {
     next.focus();
   });
 }
+
+// The page by itself works without a network, too
+if (!framed) navigator.serviceWorker?.register("./sw.js").catch(() => {});

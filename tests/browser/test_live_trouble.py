@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from conftest import until
 from playwright.sync_api import Page
 
 from denoiser import audio
@@ -135,8 +136,8 @@ def test_a_machine_too_slow_is_told_so_and_hears_the_original(live):
     start(live)
     told(live, "too slow right now")
     live.get_by_text(re.compile("[1-9]\\d* dropouts?")).wait_for()
-    until_loud = "parseInt(document.querySelector('.meter.before').ariaValueNow) > -40"
-    live.wait_for_function(until_loud)
+    heard = live.locator("#live .meter.before")
+    until(lambda: int(heard.get_attribute("aria-valuenow")) > -40)
 
 
 def test_a_browser_that_stalls_in_the_background(live):

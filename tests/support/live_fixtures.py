@@ -26,7 +26,7 @@ def blank(browser, site):
 @pytest.fixture
 def live(browser, site, request):
     """The page in a fresh profile; what it asks of other servers, or sends, fails the test."""
-    context = browser.new_context(**getattr(request, "param", {}))
+    context = browser.new_context(service_workers="block", **getattr(request, "param", {}))
     page = context.new_page()
     asked = []
     page.on("request", lambda r: asked.append((r.method, r.url)))
