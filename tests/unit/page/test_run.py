@@ -1,12 +1,13 @@
 """One recording through the model, and what is made of it."""
 
 import numpy as np
+import pyloudnorm
 import pytest
 import soundfile as sf
 import torch
 from sounds import speech_like
 
-from denoiser import audio
+from denoiser import audio, loudness
 from denoiser.models.band import BandUNet, BandUNetConfig
 from page import downloads, loading, results
 from page.run import READING, Settings, finished, run
@@ -80,3 +81,20 @@ def test_the_share_done_grows_while_the_recording_is_read_and_worked_on(small, t
     assert np.diff(shares).min() >= 0.01
     assert np.diff(read, prepend=0).max() < 0.02
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("target", [-16, -23])
+def test_a_loudness_is_met_on_speech_with_a_loud_plosive(small, tmp_path, target):
+    """Within 0.2 LU, and below -1 dBTP; the thump is five times as high as the voice."""
+    path, rate = tmp_path / "talk.wav", 48000
+    wave = 0.1 * speech_like(10.0, rate)[:, 0]
+    t = np.arange(len(wave)) / rate
+    wave += 0.9 * np.exp(-((t - 5) ** 2) / 2e-4) * np.sin(2 * np.pi * 60 * t)
+    sf.write(path, wave, rate, subtype="FLOAT")
+    settings = Settings(0.0, "small", "auto", False, str(target))
+    result = finished(run(small, str(path), tmp_path, settings))
+    taken = finished(downloads.take(result, 0.0, str(target), "wav"))
+    out, _ = sf.read(taken.path, dtype="float32")
+    assert np.abs(wave).max() > 5 * np.abs(wave[:rate]).max()
+    assert pyloudnorm.Meter(rate).integrated_loudness(out) == pytest.approx(target, abs=0.2)
+    assert loudness.true_peak(out[None]) <= 10 ** (-1 / 20)
