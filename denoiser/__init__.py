@@ -1,4 +1,4 @@
-"""Takes the noise out of recorded speech: load() a model, denoise() a waveform."""
+"""Removes noise from recorded speech: load() a model, denoise() a waveform."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names, imported when they are first used: PyTorch takes seconds to load."""
+    """Imports a public name on first use, because PyTorch takes seconds to load."""
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module 'denoiser' has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""config.json and metrics.json -> the model card: python -m denoiser.hub.card checkpoints/band
+"""Model cards from config.json and metrics.json: python -m denoiser.hub.card FOLDER
 
-Everything in a card is generated here, except what is taken over from the card that lies in the
-folder: its sections KEPT, which a person writes, and the list `datasets` of its front matter.
+Everything in a card is generated, except for two parts of an existing card in the folder: its
+sections KEPT, which are written by hand, and the list `datasets` of its front matter.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ NOT_CAUSAL = "It uses both past and future of a recording: it is not made for li
 
 
 def text(folder: StrPath, source: str | None = None) -> str:
-    """The card of the checkpoint in a folder, for readers who know it as `source`."""
+    """The card of the checkpoint in a folder; `source` is its name or path in the instructions."""
     folder = Path(folder)
     model = checkpoint.load(folder, "cpu")
     title, sets, old = type(model).__name__, _sets(folder), _old(folder)
@@ -120,13 +120,15 @@ def _front_matter(title: str, sets: Sets, old: str) -> str:
 
 
 def _sets(folder: Path) -> Sets:
-    """The sets of metrics.json that were scored."""
+    """The scored sets of metrics.json. Raises CheckpointError if it is not valid JSON."""
     try:
         results = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise checkpoint.CheckpointError(f"{folder}/metrics.json is no JSON: {error}.") from error
+        raise checkpoint.CheckpointError(
+            f"{folder}/metrics.json is not valid JSON: {error}."
+        ) from error
     return {
         name: scores
         for name, scores in results.items()
@@ -135,7 +137,7 @@ def _sets(folder: Path) -> Sets:
 
 
 def scores_table(sets: Sets) -> str:
-    """Noisy and enhanced means of every set of metrics.json as Markdown: the HEADLINE metrics."""
+    """A Markdown table of the HEADLINE metrics of every set, noisy and enhanced."""
     scored = {metric for scores in sets.values() for metric in scores["enhanced"]}
     metrics = [metric for metric in HEADLINE if metric in scored]
     if not metrics:

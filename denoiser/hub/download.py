@@ -1,7 +1,7 @@
-"""Hugging Face Hub -> folder: weights fetched by name into the client's own cache.
+"""Downloading weights from the Hugging Face Hub, by name, into the cache of huggingface_hub.
 
-The time limits are ours: the client has none for its first request, retries one that failed for
-25 s when nothing is cached, and counts a name look-up and each address of a host apart.
+The time limits are this module's: the client has none for its first request, retries a failed one
+for 25 s if nothing is cached, and times the look-up of a name and each address separately.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 SOURCE = re.compile(rf"({NAME})(?:@([\w./-]+))?", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NEEDED = ("config.json", "model.safetensors")
-WANTED = (*NEEDED, "README.md")  # nothing else of a repository is fetched
-DECISION_SECONDS = 8  # until it is known: is the Hub there, which commit is meant, is it for us
-MOST_BYTES = 200_000_000  # of a file: a model of this kind has one or two million
-DOWNLOAD_SECONDS = 300  # for all the rest: half a megabyte takes a second, a dead line ends
+WANTED = (*NEEDED, "README.md")  # only these are downloaded
+DECISION_SECONDS = 8  # to reach the Hub and learn commit and access
+MOST_BYTES = 200_000_000  # per file; a model of this kind has one or two million bytes
+DOWNLOAD_SECONDS = 300  # for the rest: half a megabyte takes a second
 LOGIN = "log in with `hf auth login` or set HF_TOKEN"
 Result = TypeVar("Result")
-log = logging.getLogger(__name__)  # unless it is set up, Python prints warnings on stderr
+log = logging.getLogger(__name__)  # without configuration, Python prints warnings on stderr
 
 
 class HubError(CheckpointError):
-    """The Hub says no; the text says to what and what to do."""
+    """The Hub refused a request; the message says which one, and what to do."""
 
 
 class Unreachable(HubError):
-    """The Hub does not answer, or has no time for us: what is here already is good enough."""
+    """The Hub does not answer or is overloaded; a cached copy can be used instead."""
 
 
 class TokenRefused(Unreachable):
-    """The Hub does not take our token, not even for what is public."""
+    """The Hub rejects the access token, even for public repositories."""
 
 
 def load(source: StrPath | None = None, device: str = "auto") -> Network:
-    """A folder, "owner/name" or "owner/name@revision" on the Hub -> the model, ready to denoise.
+    """Loads a model from a folder, or from "owner/name" or "owner/name@revision" on the Hub.
 
-    None is the embedded default; what else a source may be, `fetch` says. device "auto" is CUDA,
-    then MPS, then the CPU. Raises CheckpointError in one sentence.
+    None loads the embedded default; `fetch` describes the other sources. `device` "auto" selects
+    CUDA, then MPS, then the CPU. Raises CheckpointError.
     """
     folder, notice = fetch(source)
     if notice:
@@ -62,14 +62,14 @@ def load(source: StrPath | None = None, device: str = "auto") -> Network:
 
 
 def fetch(source: StrPath | None = None) -> tuple[Path, str | None]:
-    """A source -> the folder that holds it here, and a notice if that may not be its newest state.
+    """The local folder of a checkpoint, and a notice if a newer version may exist.
 
-    None is the embedded checkpoint. A folder that exists wins over a Hub name of the same
-    spelling; a Path is always a folder. `owner/name@revision` is a branch, a tag or a commit, and
-    without a revision it is `main`. A cached commit (40 digits) asks nothing of the network;
-    otherwise the Hub is asked what the revision is now, and if it cannot be reached within
-    DECISION_SECONDS or refuses the token, what was cached under that revision is used. Raises
-    CheckpointError in one sentence, its kind Unreachable when network or token is the cause.
+    None is the embedded checkpoint. An existing folder has priority over a Hub name of the same
+    spelling; a Path is always a folder. In `owner/name@revision` the revision is a branch, a tag or
+    a commit, by default `main`. A cached commit (40 digits) needs no network. Otherwise the Hub is
+    asked for the current commit of the revision; if it cannot be reached within DECISION_SECONDS or
+    rejects the token, the cached copy of that revision is used. Raises CheckpointError, or its
+    subclass Unreachable if the network or the token is the cause.
     """
     if not source:
         return checkpoint.DEFAULT, None
@@ -84,7 +84,7 @@ def fetch(source: StrPath | None = None) -> tuple[Path, str | None]:
         except Unreachable as error:
             if folder is None:
                 raise
-            notice = f"{error} The copy of {name} in the cache is used, commit {folder.name[:8]}."
+            notice = f"{error} Using the cached copy of {name}, commit {folder.name[:8]}."
     _verify(folder / "model.safetensors")
     if not notice and not COMMIT.fullmatch(revision):
         _remember(folder, revision)
@@ -92,7 +92,7 @@ def fetch(source: StrPath | None = None) -> tuple[Path, str | None]:
 
 
 def _cached(name: str, revision: str) -> Path | None:
-    """The folder of a revision that was once fetched whole, without asking the network."""
+    """The folder of a revision that is complete in the cache, without network access."""
     from huggingface_hub import try_to_load_from_cache
 
     there = (try_to_load_from_cache(name, file, revision=revision) for file in NEEDED)
@@ -101,7 +101,7 @@ def _cached(name: str, revision: str) -> Path | None:
 
 
 def _download(name: str, revision: str) -> Path:
-    """Fetches what is missing of a revision; the weights come last, when all else is checked."""
+    """Downloads the missing files of a revision; the weights last, after all checks."""
     from huggingface_hub import HfApi, hf_hub_download
 
     def get(file: str, commit: str) -> Path:
@@ -115,7 +115,7 @@ def _download(name: str, revision: str) -> Path:
         sizes = {file.rfilename: file.size or 0 for file in about.siblings or []}
         for file in NEEDED:
             if file not in sizes:
-                raise HubError(f"{name}@{revision} on the Hub holds no {file}: choose another.")
+                raise HubError(f"{name}@{revision} on the Hub has no {file}: choose another.")
         files = [file for file in WANTED if file in sizes]
         _refuse_giants(name, max(sizes[file] for file in files))
         return get("config.json", about.sha or revision), files
@@ -123,12 +123,14 @@ def _download(name: str, revision: str) -> Path:
     with _explained(name, revision):
         config, files = within(DECISION_SECONDS, decide)
     try:
-        with torch.device("meta"):  # whatever sizes a stranger's config names, they take no memory
+        with torch.device("meta"):  # an untrusted config must not allocate memory
             model = checkpoint.read_config(config)
     except CheckpointError as error:
-        raise CheckpointError(f"{name}@{revision} does not fit this program: {error}") from error
+        raise CheckpointError(
+            f"{name}@{revision} is not compatible with this version: {error}"
+        ) from error
     _refuse_giants(name, 4 * sum(parameter.numel() for parameter in model.parameters()))
-    folder = config.parent  # named by the commit
+    folder = config.parent  # its name is the commit
     with _explained(name, revision):
         within(DOWNLOAD_SECONDS, lambda: [get(file, folder.name) for file in files])
     return folder
@@ -136,37 +138,39 @@ def _download(name: str, revision: str) -> Path:
 
 def _refuse_giants(name: str, size: int) -> None:
     if size > MOST_BYTES:
-        raise HubError(f"{name} is too large: {size / 1e6:,.0f} MB, of {MOST_BYTES / 1e6:.0f}.")
+        raise HubError(
+            f"{name} is too large: {size / 1e6:,.0f} MB, limit {MOST_BYTES / 1e6:.0f} MB."
+        )
 
 
 def _remember(folder: Path, revision: str) -> None:
-    """Notes in the cache which commit a branch or tag was when last seen, as the client does.
+    """Records in the cache the current commit of a branch or tag, as huggingface_hub does.
 
-    The client writes the note before it has the files. Written after them, a download that broke
-    off leaves the older copy in use.
+    The client records it before the files are complete. Here it is recorded afterwards, so that an
+    interrupted download leaves the older copy in use.
     """
     note = folder.parent.parent / "refs" / revision
-    with contextlib.suppress(OSError):  # a cache that may only be read
+    with contextlib.suppress(OSError):  # a read-only cache
         note.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_text(note, folder.name)
 
 
 def _verify(path: Path) -> None:
-    """Refuse weights that are not what the Hub announced.
+    """Raises CheckpointError for weights that differ from those announced by the Hub.
 
-    The client checks the size only. It names a large file in its cache by its SHA-256 (not on
-    Windows without symbolic links: there nothing is checked).
+    The client checks only the size. It names a large file in its cache by its SHA-256 (except on
+    Windows without symbolic links, where nothing is checked).
     """
     blob = path.resolve()
     digest = blob.name
     if len(digest) == 64 and hashlib.sha256(blob.read_bytes()).hexdigest() != digest:
         with contextlib.suppress(OSError):
             blob.unlink()
-        raise CheckpointError(f"{path} was damaged on its way or in the cache: fetch it again.")
+        raise CheckpointError(f"{path} was damaged in transit or in the cache: download it again.")
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:
-    """call(), or TimeoutError after that many seconds; says so when there is a wait at all."""
+    """call(), or TimeoutError after `seconds`; logs a warning if it takes longer than 2 s."""
     outcome: futures.Future[Result] = futures.Future()
 
     def work() -> None:
@@ -184,19 +188,20 @@ def within(seconds: float, call: Callable[[], Result]) -> Result:
 
 
 def client_errors() -> tuple[type[Exception], ...]:
-    """What huggingface_hub raises when the network or the Hub fails.
+    """The exceptions that huggingface_hub raises if the network or the Hub fails.
 
-    Its 1.x and 2.x stand on different HTTP libraries, whose error is the first base of its own.
+    Its versions 1.x and 2.x use different HTTP libraries; their errors are the first base class of
+    its own error.
     """
     from huggingface_hub.utils import HfHubHTTPError
 
-    # RuntimeError is from its hf_xet, UnicodeError from a token that no header can hold
+    # RuntimeError comes from hf_xet, UnicodeError from a token that is not ASCII
     return (HfHubHTTPError.__bases__[0], OSError, RuntimeError, UnicodeError)
 
 
 @contextlib.contextmanager
 def _explained(name: str, revision: str) -> Iterator[None]:
-    """Turns the client's errors into one sentence each."""
+    """Turns errors of the client into HubError."""
     from huggingface_hub.utils import (
         GatedRepoError,
         RepositoryNotFoundError,
@@ -211,14 +216,11 @@ def _explained(name: str, revision: str) -> Iterator[None]:
         if isinstance(error, RevisionNotFoundError):
             said = f"{name} on the Hub has no revision {revision}: check it."
         elif isinstance(error, GatedRepoError):
-            said = (
-                f"{name} is open only to those who accepted its terms: do so on its page, then "
-                f"{LOGIN}."
-            )
+            said = f"{name} requires that you accept its terms: do so on its page, then {LOGIN}."
         elif isinstance(error, RepositoryNotFoundError) or _status(error) == 401:
             said = (
-                f"{name} is no folder here, and no model on the Hub that you may read: check the "
-                f"spelling, or {LOGIN}."
+                f"{name} is neither a local folder nor a model on the Hub that you can access: "
+                f"check the spelling, or {LOGIN}."
             )
         else:
             raise refusal(error, name) from error
@@ -226,22 +228,22 @@ def _explained(name: str, revision: str) -> Iterator[None]:
 
 
 def refusal(error: Exception, name: str) -> HubError:
-    """What is left: a status code of the Hub, or no answer at all, as a sentence."""
+    """A sentence for the remaining errors: a status code of the Hub, or no answer."""
     status = _status(error)
     if status in (401, 403):
-        return HubError(f"The Hub does not give {name} to everybody ({status}): {LOGIN}.")
+        return HubError(f"{name} is not public ({status}): {LOGIN}.")
     if status == 429:
-        return Unreachable("The Hub takes no more requests for now (429): try again in minutes.")
+        return Unreachable("The Hub limits requests (429): try again in a few minutes.")
     if isinstance(error, ValueError) or (status is not None and status < 500):
-        return HubError(f"The Hub refuses {name}: {_line(error)}.")
+        return HubError(f"The Hub rejected the request for {name}: {_line(error)}.")
     return Unreachable(f"The Hugging Face Hub cannot be reached ({_line(error)}).")
 
 
 def token_is_refused(error: Exception) -> bool:
-    """Whether a request with a token was answered 401, or 403 for another reason than terms.
+    """Whether a request with a token was answered by 401, or by 403 for a reason other than terms.
 
-    The client takes a 401 for a name that does not exist. To a token that it knows the Hub answers
-    404 there; 401 it answers to others, even where everybody may read.
+    The client reports a 401 as a missing repository. For a valid token, the Hub answers 404 for a
+    missing one; for an invalid token it answers 401, even for public repositories.
     """
     from huggingface_hub.utils import GatedRepoError
 
@@ -254,14 +256,14 @@ def token_is_refused(error: Exception) -> bool:
 
 
 def refused_token(name: str) -> str:
-    """A sentence that says where the token comes from."""
+    """A sentence that names the source of the token."""
     for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         if os.environ.get(variable):
             return (
-                f"The Hub refuses the token in {variable} for {name}: put a valid one there, or "
+                f"The Hub rejected the token in {variable} for {name}: set a valid one, or "
                 "unset it."
             )
-    return f"The Hub refuses your token for {name}: log in again with `hf auth login`."
+    return f"The Hub rejected your token for {name}: log in again with `hf auth login`."
 
 
 def _status(error: Exception) -> int | None:

@@ -1,7 +1,7 @@
-"""Folder -> Hugging Face Hub: a checkpoint as a model, the page as a Space; one commit each.
+"""Publishing on the Hugging Face Hub: a checkpoint as a model, the page as a Space.
 
-The Hub takes a commit whole or not at all, so a publication that breaks off leaves nothing but,
-where the name was new, an empty repository.
+Each publication is one commit, which the Hub applies completely or not at all; an interrupted one
+leaves at most an empty new repository.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitOperationCopy, HfApi
 ROOT = Path(__file__).parents[2]
 FILES = ("config.json", "model.safetensors", "metrics.json")
-SPACE = (  # what the page needs; nothing else of the checkout goes into a Space
+SPACE = (  # the files that a Space of the page needs
     "app.py",
     "requirements.txt",
     "LICENSE",
@@ -65,12 +65,13 @@ def publish(
     revision: str = "main",
     dry_run: bool = False,
 ) -> str:
-    """The checkpoint in a folder -> a model on the Hub, with a card written for it; what was done.
+    """Publishes the checkpoint in a folder as a model on the Hub; returns the result as text.
 
-    Only FILES and the card are sent: never what a training run needs to go on.
+    The upload consists of FILES and a generated card, without the state of a training run. Raises
+    CheckpointError, of which HubError is a subclass.
     """
     folder = Path(folder)
-    checkpoint.load(folder, "cpu")  # what cannot be loaded is not published
+    checkpoint.load(folder, "cpu")  # refuse to publish what cannot be loaded
     files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     files["README.md"] = card.text(folder, name).encode()
     return _publish(name, files, "model", {}, private=private, revision=revision, dry_run=dry_run)
@@ -79,19 +80,19 @@ def publish(
 def publish_space(
     name: str, *, model: str | None = None, private: bool = False, dry_run: bool = False
 ) -> str:
-    """The page of this checkout, with the weights and samples it uses -> a Space; what was done.
+    """Publishes the page of this checkout, with its weights and samples, as a Space.
 
-    The Space becomes equal to `space_files`: a file that is only there is removed. With `model`, a
-    name on the Hub, the page runs its weights: their commit of today, which is fetched when the
-    Space is built.
+    The Space becomes identical to `space_files`: other files in it are deleted. With `model`, a
+    name on the Hub, the page uses the current commit of those weights, which the Space downloads
+    while it is built. Returns the result as text. Raises CheckpointError.
     """
     files = space_files()
     variables: dict[str, str] = {}
     if model:
         folder, _ = download.fetch(model)
         if not download.COMMIT.fullmatch(folder.name):
-            raise HubError(f"{model} is no name on the Hub: give owner/name.")
-        checkpoint.load(folder, "cpu")  # what cannot be loaded is not served
+            raise HubError(f"{model} is not a name on the Hub: give owner/name.")
+        checkpoint.load(folder, "cpu")  # refuse to serve what cannot be loaded
         served, commit = model.split("@")[0], folder.name
         files["README.md"] = _naming(files["README.md"].decode(), served, commit).encode()
         variables["DENOISER_MODEL"] = f"{served}@{commit}"
@@ -101,9 +102,9 @@ def publish_space(
 
 
 def publish_site(name: str, *, private: bool = False, dry_run: bool = False) -> str:
-    """The static site with the embedded live model -> a static Space; what was done.
+    """Publishes the static site with the embedded live model as a static Space.
 
-    Raises SiteError and CheckpointError as `site.build` does.
+    Returns the result as text. Raises SiteError and CheckpointError as `site.build` does.
     """
     from denoiser import site
 
@@ -114,7 +115,7 @@ def publish_site(name: str, *, private: bool = False, dry_run: bool = False) -> 
 
 
 def space_files() -> dict[str, bytes]:
-    """Path -> content: what git tracks under SPACE, as it is now, a README and the live site."""
+    """Path -> content: the files that git tracks under SPACE, and the README of a Space."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--", *SPACE],
@@ -124,7 +125,7 @@ def space_files() -> dict[str, bytes]:
             check=True,
         ).stdout.split("\0")
     except (OSError, subprocess.CalledProcessError) as error:
-        raise HubError(f"{ROOT} is no git checkout: a Space is made from one.") from error
+        raise HubError(f"{ROOT} is not a git checkout, from which a Space is made.") from error
     files = {path: (ROOT / path).read_bytes() for path in listed if (ROOT / path).is_file()}
     front_matter, readme = files.pop("page/space.yaml"), (ROOT / "README.md").read_bytes()
     live = {f"{SITE}/{path}": content for path, content in _tree(ROOT / SITE).items()}
@@ -138,7 +139,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 
 def _naming(readme: str, model: str, commit: str) -> str:
-    """A Space's README whose front matter names the weights that it runs."""
+    """A Space's README with the weights it runs in the front matter."""
     from huggingface_hub import SpaceCard
 
     space = SpaceCard(readme)
@@ -158,7 +159,7 @@ def _publish(
     dry_run: bool,
 ) -> str:
     if not re.fullmatch(download.NAME, name, re.ASCII):
-        raise HubError(f"{name} is no name on the Hub: give owner/name.")
+        raise HubError(f"{name} is not a name on the Hub: give owner/name.")
     if dry_run:
         listed = "\n".join(f"{len(files[path]):>10,}  {path}" for path in sorted(files))
         return f"{listed}\n{len(files)} files for the {kind} {name}. Nothing was sent."
@@ -166,13 +167,13 @@ def _publish(
 
     api = HfApi()
     with _explained(name):
-        # Is the Hub there, and the token good?
+        # check connection and token first
         download.within(download.DECISION_SECONDS, api.whoami)
         commit, new = download.within(
             UPLOAD_SECONDS,
             lambda: _push(api, name, files, kind, variables, private=private, revision=revision),
         )
-    done = "is published" if new else "was already published, nothing has changed"
+    done = "is published" if new else "is already published, nothing has changed"
     place = f"spaces/{name}" if kind == "space" else name
     return f"{api.endpoint}/{place} {done}: commit {commit}"
 
@@ -187,9 +188,9 @@ def _push(
     private: bool,
     revision: str,
 ) -> tuple[str, bool]:
-    """Creates what is missing and sends one commit; its hash, and whether it is a new one.
+    """Creates the repository if necessary and pushes one commit: its hash, and whether it is new.
 
-    The client compares with what is there, and sends nothing when all is equal.
+    The client compares the files with the Hub's, and commits nothing if they are equal.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, SpaceInfo
 
@@ -232,7 +233,7 @@ def _title(files: dict[str, bytes]) -> str:
 
 @contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Turns the client's errors into one sentence each."""
+    """Turns errors of the client into HubError."""
     from huggingface_hub.utils import LocalTokenNotFoundError
 
     refusals: tuple[type[Exception], ...] = (*download.client_errors(), ValueError)
@@ -241,14 +242,14 @@ def _explained(name: str) -> Iterator[None]:
     except HubError:
         raise
     except LocalTokenNotFoundError as error:
-        raise HubError(f"Publishing needs a token that may write: {LOGIN}.") from error
+        raise HubError(f"Publishing needs a token with write access: {LOGIN}.") from error
     except refusals as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status == 401 or isinstance(error, UnicodeError):
             raise HubError(download.refused_token(name)) from error
         if status == 403:
             raise HubError(
-                f"Your token may not write to {name}: {name.split('/')[0]} must be you or an "
-                "organisation of yours, and the token of the kind that may write."
+                f"Your token has no write access to {name}: {name.split('/')[0]} must be you or an "
+                "organisation of yours, and the token needs write access."
             ) from error
         raise HubError(f"{download.refusal(error, name)} Nothing is half-published.") from error

@@ -1,4 +1,4 @@
-"""Video files: the same pictures with another sound."""
+"""Replacing the audio of video files."""
 
 from denoiser.video.remux import has_picture, replace_sound, suffix
 

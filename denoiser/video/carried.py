@@ -1,7 +1,7 @@
-"""What a film holds beside its pictures and the cleaned track: copied as it is, or said to be lost.
+"""Copying the other tracks of a video, or reporting which are lost.
 
-Other sound tracks, subtitles, fonts, covers and data go over packet by packet, with their names,
-languages and flags; chapters and tags with the container.
+Further audio tracks, subtitles, fonts, covers and data are copied packet by packet, with their
+names, languages and flags; chapters and tags belong to the container.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from denoiser.audio.timing import LONGEST_HOLE_SECONDS
 from denoiser.video.pictures import JUMP_SECONDS, unpacked
 
 COVER = av.stream.Disposition.attached_pic
-_KINDS = {"audio": "sound track", "subtitle": "subtitle track", "video": "picture track"}
+_KINDS = {"audio": "audio track", "subtitle": "subtitle track", "video": "video track"}
 _KINDS |= {"data": "data track", "unknown": "unknown track"}
-# Tags about the file or the packets as they were, which the new ones make themselves
+# Tags about the original file or its packets, which a new file sets itself
 _OUTDATED = {"bps", "number_of_bytes", "number_of_frames", "duration", "encoder", "vendor_id"}
 _TECHNICAL = {"major_brand", "minor_version", "compatible_brands", "creation_time", *_OUTDATED}
-# QuickTime's own names of languages, where they are not those of ISO 639-2/T
+# QuickTime's language codes that differ from ISO 639-2/T
 _QUICKTIME = {"deu": "ger", "swe": "sve", "ell": "gre", "isl": "ice", "sqi": "alb", "mkd": "mac"}
 
 
 @dataclass
 class Tracks:
-    """The tracks of a new film, by the index of what they were made from, and what it lacks."""
+    """The tracks of a new video, by the index of their source stream, and what is lost."""
 
     written: OutputContainer
     copies: dict[int, Stream] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
 
     def copy(self, stream: Stream, *, needed: bool = False) -> None:
-        """A track for the packets of a stream; ValueError if it is needed and cannot be held."""
+        """Adds a track for a stream. Raises ValueError if it is `needed` but not supported."""
         if _is_chapters(stream):
             return
         if stream.type == "video" and stream.disposition & COVER:
@@ -50,14 +50,14 @@ class Tracks:
         if not needed and not _holds(self.written, stream):
             self._lose(stream)
             return
-        # opaque: a codec that is read here need not be one that can be written
+        # opaque: FFmpeg may lack an encoder for the codec
         copy = self.written.add_stream_from_template(stream, opaque=True)
         describe(copy, stream)
         if stream.type != "attachment":
             self.copies[stream.index] = copy
 
     def _copy_cover(self, stream: Stream) -> None:
-        """Matroska holds covers as attachments, MP4 as pictures; the others do not."""
+        """Copies a cover: Matroska stores an attachment, MP4 a picture, others nothing."""
         into = self.written.format.name
         data = _only_packet(stream) if into == "matroska" else None
         if data:
@@ -80,13 +80,13 @@ class Tracks:
 
 
 def describe(track: Stream, stream: Stream) -> None:
-    """Name, language and flags of a stream for the track that takes its place."""
+    """Copies name, language and flags of a stream to the track that replaces it."""
     tags = {
         key: value
         for key, value in stream.metadata.items()
         if key.lower().split("-")[0] not in _OUTDATED and not key.startswith("_STATISTICS")
     }
-    if "name" in tags:  # as MP4 calls it
+    if "name" in tags:  # MP4's key for the title
         tags.setdefault("title", tags.pop("name"))
     if track.container.format.name == "mov" and tags.get("language") in _QUICKTIME:
         tags["language"] = _QUICKTIME[tags["language"]]
@@ -95,7 +95,7 @@ def describe(track: Stream, stream: Stream) -> None:
 
 
 def named(stream: Stream) -> str:
-    """Title and language of a stream, as far as it has them."""
+    """Title and language of a stream, if it has them."""
     tags = stream.metadata
     title = tags.get("title") or tags.get("name") or tags.get("filename")
     language = tags.get("language")
@@ -103,13 +103,13 @@ def named(stream: Stream) -> str:
 
 
 def missing_tags(before: Iterable[str], after: Iterable[str]) -> list[str]:
-    """Names of tags that a container did not take over."""
+    """Names of tags that a container did not keep."""
     there = {key.lower() for key in after}
     return [
         key
         for key in before
         if key.lower() not in there | _TECHNICAL
-        and key.lower().rsplit("-", 1)[0] not in there  # "title-eng", the same in a language
+        and key.lower().rsplit("-", 1)[0] not in there  # "title-eng": the same with a language
         and not key.startswith(("com.android.", "_STATISTICS"))
     ]
 
@@ -120,11 +120,11 @@ def packets(
     times: dict[int, np.ndarray | None],
     zero: float,
 ) -> Iterator[tuple[float, av.Packet]]:
-    """Times in s, never falling, and packets of the copied streams, `zero` seconds earlier.
+    """Times in seconds, ascending, and packets of the copied streams, shifted by -`zero` seconds.
 
-    `copies` and `times` go by the index of a stream; `times` `(packets, 2)`, of showing and of
-    decoding, are for one whose packets have none that are right. Where the file is damaged the
-    packets end, as its sound does.
+    `copies` and `times` are indexed by stream; `times` (packets, 2), presentation and decoding,
+    replace those of a stream whose own are wrong. In a damaged file the packets end early, as its
+    audio does.
     """
     tracks = {index: _Track(container.streams[index], zero, times.get(index)) for index in copies}
     latest = 0.0
@@ -149,7 +149,7 @@ def _demuxed(container: InputContainer, indices: list[int]) -> Iterator[av.Packe
 
 
 class _Track:
-    """Puts right the times of one stream's packets: they rise, and begin at the film's zero."""
+    """Corrects the times of a stream's packets: ascending from the video's start."""
 
     def __init__(self, stream: Stream, zero: float, times: np.ndarray | None):
         self._base = stream.time_base or Fraction(1, av.time_base)
@@ -158,19 +158,19 @@ class _Track:
         self._codec = stream.codec_context.name if stream.codec_context else ""
         self._single = unpacked(stream)
         self._shift = -round(zero / self._base)
-        self._due: int | None = None  # when the next packet is,
-        self._last: int | None = None  # and when the last was decoded
+        self._due: int | None = None  # time of the next packet
+        self._last: int | None = None  # decoding time of the last packet
 
     def timed(self, packet: av.Packet) -> list[tuple[float, av.Packet]]:
-        """What becomes of a packet, with its time in s; the empty one at the end gives the rest."""
+        """Packets made from a packet, with times in seconds; an empty one flushes the rest."""
         ready = self._single(packet if packet.size else None)
-        if self._codec == "mov_text":  # the muxer makes the pauses between them anew
+        if self._codec == "mov_text":  # the muxer inserts its own pauses
             ready = [each for each in ready if bytes(each) != b"\0\0"]
         times = [self._move(each, *self._given(each)) for each in ready]
         return [(float(time * self._base), each) for time, each in zip(times, ready, strict=True)]
 
     def _given(self, packet: av.Packet) -> tuple[int, int | None]:
-        """Times of showing and decoding; the latter may be left to the muxer."""
+        """Presentation and decoding time; None leaves the latter to the muxer."""
         times = next(self._times, None)
         if times is not None:
             shown, decoded = times
@@ -181,9 +181,9 @@ class _Track:
         return due, due
 
     def _move(self, packet: av.Packet, pts: int, dts: int | None) -> int:
-        """To the film's zero, and on where a joined recording begins again or leaps ahead.
+        """Shifts a packet to the start of the video, and past jumps in a concatenated recording.
 
-        Returns the time of decoding, or of showing where the other is left to the muxer.
+        Returns the decoding time, or the presentation time if the muxer sets the other.
         """
         decoded = (pts if dts is None else dts) + self._shift
         if self._due is not None and self._continuous:
@@ -203,13 +203,13 @@ class _Track:
 
 
 def _is_chapters(stream: Stream) -> bool:
-    """MP4 keeps chapters as a track, too; the muxer makes it anew."""
+    """Whether a stream is an MP4's chapter track, which the muxer creates anew."""
     chapters = len(stream.container.chapters())
     return stream.type == "data" and bool(chapters) and stream.frames == chapters
 
 
 def _only_packet(stream: Stream) -> bytes | None:
-    """The picture of a cover."""
+    """The image data of a cover."""
     name = stream.container.name
     with suppress(*DAMAGE), av.open(name, metadata_errors="replace") as container:
         for packet in container.demux(container.streams[stream.index]):
@@ -218,10 +218,10 @@ def _only_packet(stream: Stream) -> bytes | None:
 
 
 def _holds(written: OutputContainer, stream: Stream) -> bool:
-    """Whether a container of this kind takes a stream, by trial."""
+    """Whether a container format supports a stream, by trial."""
     into = written.format.name
     if into == "webm" and stream.type in ("attachment", "data"):
-        return False  # it would be left out without a word
+        return False  # FFmpeg would drop it silently
     try:
         with av.open(io.BytesIO(), "w", into) as trial:
             trial.add_stream_from_template(stream, opaque=True)

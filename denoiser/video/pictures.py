@@ -1,8 +1,8 @@
-"""When pictures are shown, where their container never had such times.
+"""Presentation times of video frames, for containers that do not store them.
 
-AVI has a place for every picture in the order of decoding, and no times; a stream that shows its
-pictures in another order (B-frames) then seems to show them in that of decoding. MPEG-PS gives
-times to some pictures only. What was copied from there into another container has the same fault.
+AVI stores frames in decoding order, without times; a stream with another presentation order
+(B-frames) then seems to be shown in decoding order. MPEG-PS stores times for some frames only.
+Copies of such files in other containers have the same fault.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from denoiser import audio
 from denoiser.audio.damage import DAMAGE
 from denoiser.files import StrPath
 
-JUMP_SECONDS = 1.0  # back in time: a recording that begins again, not pictures out of order
+JUMP_SECONDS = 1.0  # back in time: the recording starts again, frames are not reordered
 _UNKNOWN = np.iinfo(np.int64).min
 
 
 def unpacked(stream: Stream) -> Callable[[av.Packet | None], list[av.Packet]]:
-    """A function packet -> packets with one picture each; None gives what is still held back.
+    """A function that splits a packet into packets of one frame each; None flushes the rest.
 
-    DivX and XviD put a P- and a B-frame into one packet of an AVI, and nothing into the next.
+    DivX and XviD store a P- and a B-frame in one packet of an AVI, and an empty packet after it.
     """
     if not stream.codec_context or stream.codec_context.name != "mpeg4":
         return lambda packet: [packet] if packet is not None else []
@@ -47,11 +47,11 @@ def unpacked(stream: Stream) -> Callable[[av.Packet | None], list[av.Packet]]:
 
 
 def times(path: StrPath, index: int) -> Generator[None, None, np.ndarray | None]:
-    """Times `(pictures, 2)` of showing and decoding for the stream `index`, in its time base.
+    """Presentation and decoding times (frames, 2) of the stream `index`, in its time base.
 
-    None where those of the container can be trusted: it is read up to the first picture that is
-    shown before the one that precedes it, which is soon there unless something is wrong. Yields
-    None as a sign of progress.
+    None if the container's times can be trusted. To find out, the file is read up to the first
+    frame that is presented before its predecessor, which comes soon in a correct file. Yields None
+    as a sign of progress. Raises AudioError.
     """
     with audio.opened(path) as (container, _):
         stream, avi = _stream(container, index), container.format.name == "avi"
@@ -69,9 +69,9 @@ def times(path: StrPath, index: int) -> Generator[None, None, np.ndarray | None]
     decoded = _places(given[:, 1], duration)
     if len(known) == len(given) and not avi:
         shown = _places(given[:, 0], duration)[ranks]
-    else:  # FFmpeg's times of showing in AVI are those of decoding and a picture more
+    else:  # in AVI, FFmpeg's presentation times are decoding times plus one frame
         shown = decoded[ranks]
-    if 0 < len(known) < len(given):  # some times are real: those of all are as much later
+    if 0 < len(known) < len(given):  # some times are known: they give the offset of all
         shown = shown + given[known[0], 0] - shown[known[0]]
     return np.stack((shown, decoded - max(0, (decoded - shown).max())), axis=1)
 
@@ -83,9 +83,10 @@ def _stream(container: InputContainer, index: int) -> VideoStream:
 def _given(
     container: InputContainer, stream: VideoStream, back: float
 ) -> Generator[None, None, np.ndarray | None]:
-    """The container's times `(pictures, 2)`, or None if they show pictures out of order.
+    """The container's times (frames, 2), or None if they reorder frames.
 
-    Less than `back`, in its time base, is out of order; more is a recording that begins again.
+    A step back by less than `back`, in the stream's time base, is reordering; a longer one means
+    that the recording starts again.
     """
     given = array("q")
     latest: int | None = None
@@ -101,7 +102,7 @@ def _given(
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """Packets with one picture each, as far as the file goes."""
+    """Packets of one frame each, as far as the file is readable."""
     single = unpacked(stream)
     try:
         for packet in container.demux(stream):
@@ -113,13 +114,13 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Pack
 
 
 def _duration(stream: VideoStream, unit: Fraction) -> int:
-    """Of a picture, in the time base of the stream, which is `unit` seconds."""
+    """The duration of a frame in the stream's time base, which is `unit` seconds."""
     rate = stream.average_rate or stream.guessed_rate or 25
     return max(1, round(1 / (rate * unit)))
 
 
 def _places(decoded: np.ndarray, duration: int) -> np.ndarray:
-    """Rising times of decoding; where there is none, a picture later than the one before."""
+    """Ascending decoding times; an unknown one is a frame later than its predecessor."""
     places, last = np.empty(len(decoded), np.int64), -duration
     for n, time in enumerate(decoded):
         last = places[n] = time if time != _UNKNOWN and (time > last or n == 0) else last + duration
@@ -127,15 +128,15 @@ def _places(decoded: np.ndarray, duration: int) -> np.ndarray:
 
 
 def _ranks(path: StrPath, index: int, count: int) -> Generator[None, None, np.ndarray]:
-    """The places `(count,)` of the pictures in the order of showing, in which a decoder gives them.
+    """The positions (frames,) of the frames in presentation order, as the decoder outputs them.
 
-    One that cannot be decoded follows the one before it.
+    A frame that cannot be decoded follows its predecessor.
     """
     order, shown = np.full(count, -1.0), 0
     with audio.opened(path) as (container, _):
         stream = _stream(container, index)
         stream.codec_context.thread_type = "AUTO"
-        stream.codec_context.options = {"skip_loop_filter": "all"}  # nobody looks at them
+        stream.codec_context.options = {"skip_loop_filter": "all"}  # the images are not used
         for n, packet in enumerate(chain(_packets(container, stream), [None])):
             yield
             if packet is not None:

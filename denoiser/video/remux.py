@@ -1,4 +1,4 @@
-"""The same video with another sound: all else is copied packet by packet, never encoded again."""
+"""Replacing one audio track of a video; all other streams are copied without re-encoding."""
 
 import heapq
 import os
@@ -22,15 +22,15 @@ from denoiser.files import StrPath, replacing
 from denoiser.video import carried, pictures
 from denoiser.video.speakers import Placement
 
-BIT_RATE = 96_000  # of sound, a channel and second
-AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # it knows lower ones, in frames of up to 128 ms
+BIT_RATE = 96_000  # of audio, per channel and second
+AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # lower ones exist, but with frames of up to 128 ms
 OPUS_RATE = 48_000
-KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # the others' pictures go into .mkv
-PING_SECONDS = 1.0  # between signs of life of the process that works
+KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # other videos become .mkv
+PING_SECONDS = 1.0  # between signs of progress of the child process
 
 
 def has_picture(path: StrPath) -> bool:
-    """Whether a file is a video; a cover is no picture."""
+    """Whether a file has a video track besides covers. Raises AudioError."""
     return sandbox.one(_has_picture, path)
 
 
@@ -40,7 +40,7 @@ def _has_picture(path: Path, notify: audio.Notify) -> Iterator[bool]:
 
 
 def suffix(source: StrPath) -> str:
-    """The ending of `source` with another sound."""
+    """The file name ending of the video that `replace_sound` makes of `source`."""
     ending = Path(source).suffix.lower()
     return ending if ending in KEPT else ".mkv"
 
@@ -48,13 +48,13 @@ def suffix(source: StrPath) -> str:
 def replace_sound(
     source: StrPath, sound: StrPath, target: StrPath, notify: audio.Notify | None = None
 ) -> None:
-    """Write the video `source` with the audio file `sound` in place of the track that was cleaned.
+    """Writes the video `source` with `sound` in place of the denoised audio track.
 
-    `sound` is as long as the decoded sound of `source`, and is heard when that was. It becomes AAC,
-    in .webm Opus, its channels at the speakers they had. Other tracks, chapters and tags are
-    copied; `notify` gets one sentence for what `target` cannot hold, and one for which of several
-    sound tracks was cleaned. Memory does not grow with the length. Raises AudioError in one
-    sentence; the target is whole or not there.
+    `sound` is an audio file as long as the decoded track, and starts at the same time. It is
+    encoded as AAC, in .webm as Opus, and every channel keeps its speaker. Other tracks, chapters
+    and tags are copied; `notify` receives a sentence about what `target` cannot hold, and one about
+    which of several audio tracks was denoised. Memory use does not depend on the length. The target
+    is complete or absent. Raises AudioError.
     """
     target = Path(target)
     try:
@@ -69,7 +69,7 @@ def replace_sound(
 def _replaced(
     source: Path, sound: str, target: str, temporary: str, notify: audio.Notify | None
 ) -> Iterator[None]:
-    """`replace_sound` into a temporary file; yields None as a sign of life."""
+    """`replace_sound` into a temporary file; yields None as a sign of progress."""
     said: list[str] = []
     pinged = time.monotonic()
     try:
@@ -77,7 +77,7 @@ def _replaced(
             if time.monotonic() > pinged + PING_SECONDS:
                 pinged = time.monotonic()
                 yield None
-    except OSError as error:  # FFmpeg's own errors are such
+    except OSError as error:  # FFmpeg's errors are among them
         raise _not_written(Path(target), error) from None
     if notify:
         for sentence in said:
@@ -90,21 +90,21 @@ def _film(
     with audio.opened(source) as (container, stream):
         picture = _picture(container)
         if picture is None:
-            raise audio.AudioError(f"{source.name} has no picture: choose a video.")
+            raise audio.AudioError(f"{source.name} has no video track: choose a video.")
         times = {picture.index: (yield from pictures.times(source, picture.index))}
         with _create(temporary, suffix(target), picture) as written:
             tracks = carried.Tracks(written)
             for each in container.streams:
                 if each.index == stream.index:
-                    heard = _Heard(written, source, sound, suffix(target) == ".webm")
-                    carried.describe(heard.stream, stream)
+                    new = _NewTrack(written, source, sound, suffix(target) == ".webm")
+                    carried.describe(new.stream, stream)
                 elif each.index == picture.index:
                     _copy_picture(tracks, picture, written.format.name)
                 else:
                     tracks.copy(each)
             written.start_encoding()
             copies = carried.packets(container, tracks.copies, times, timing.zero(container))
-            for _, packet in heapq.merge(copies, heard.packets(), key=lambda each: each[0]):
+            for _, packet in heapq.merge(copies, new.packets(), key=lambda each: each[0]):
                 written.mux(packet)
                 yield
         said += _remarks(
@@ -113,7 +113,7 @@ def _film(
 
 
 def _picture(container: InputContainer) -> VideoStream | None:
-    """The stream of moving pictures."""
+    """The main video stream."""
     videos = (each for each in container.streams.video if not each.disposition & carried.COVER)
     return next((stream for stream in videos if stream.codec_context), None)
 
@@ -124,20 +124,20 @@ def _copy_picture(tracks: carried.Tracks, picture: VideoStream, into: str) -> No
     except ValueError:
         name = picture.codec_context.name
         raise audio.AudioError(
-            f"Pictures in {name} cannot be put into {into}: convert the video to MP4 first."
+            f"Video in {name} cannot be stored in {into}: convert it to MP4 first."
         ) from None
 
 
 def _create(path: str, ending: str, picture: VideoStream) -> OutputContainer:
-    """A container for the film, with what its own says about itself."""
+    """A container for the new video, with the metadata of the old one."""
     name = {".mkv": "matroska", ".m4v": "mp4"}.get(ending, ending[1:])
     options: dict[str, str] = {}
     if name == "webm" and picture.codec_context.codec.canonical_name not in ("vp8", "vp9", "av1"):
-        name = "matroska"  # browsers record H.264 into .webm
+        name = "matroska"  # browsers record H.264 in .webm
     if name == "mov":
-        options["movflags"] = "use_metadata_tags"  # where and with what a phone filmed
+        options["movflags"] = "use_metadata_tags"  # place and device of a phone's recording
     if name in ("matroska", "webm"):
-        options["default_mode"] = "passthrough"  # the flags of the tracks are those they had
+        options["default_mode"] = "passthrough"  # keeps the flags of the tracks
     container = av.open(f"file:{path}", "w", name, container_options=options)
     container.metadata.update(picture.container.metadata)
     container.set_chapters(picture.container.chapters())
@@ -147,15 +147,15 @@ def _create(path: str, ending: str, picture: VideoStream) -> OutputContainer:
 def _remarks(
     container: InputContainer, stream: AudioStream, target: Path, lost: list[str]
 ) -> list[str]:
-    """Which track was cleaned, if there are several, and what the target lacks."""
+    """Sentences on which of several audio tracks was denoised, and on what the target lacks."""
     remarks: list[str] = []
     tracks = container.streams.audio
     if len(tracks) > 1:
         number = [track.index for track in tracks].index(stream.index) + 1
         name = carried.named(stream)
         remarks.append(
-            f"Of {len(tracks)} sound tracks, number {number}{f' ({name})' if name else ''} was "
-            "cleaned; the others are as they were."
+            f"Of {len(tracks)} audio tracks, number {number}{f' ({name})' if name else ''} was "
+            "denoised; the others are unchanged."
         )
     if lost:
         remarks.append(f"{target.name} cannot hold {', '.join(lost)}.")
@@ -174,8 +174,8 @@ def _not_written(target: Path, error: OSError) -> audio.AudioError:
     return audio.AudioError(f"{target.name} cannot be written: {why}.")
 
 
-class _Heard:
-    """The new track: `sound`, encoded."""
+class _NewTrack:
+    """The new audio track: the file `sound`, encoded."""
 
     def __init__(self, container: OutputContainer, source: Path, sound: str, opus: bool):
         about, film = audio.info(sound), audio.info(source)
@@ -192,14 +192,14 @@ class _Heard:
         self.stream.bit_rate = BIT_RATE * len(self._place.matrix)
 
     def packets(self) -> Iterator[tuple[float, av.Packet]]:
-        """Times in s and packets."""
+        """Packets with their times in seconds."""
         nothing, position = np.zeros((self._resampler.channels, 0), np.float32), 0  # samples
         for block in chain(audio.blocks(self._path, seconds=1.0), [nothing]):
             wave = self._resampler.push(block, last=not block.size)
             if np.abs(wave).max(initial=0) > LOUDEST:
                 name = Path(self._path).name
                 raise audio.AudioError(
-                    f"{name} is over {LOUDEST:,.0f} times full scale: take .wav."
+                    f"{name} exceeds {LOUDEST:,.0f} times full scale: choose WAV."
                 )
             if wave.size:
                 yield from self._coded(self._frame(wave, position))
@@ -217,5 +217,5 @@ class _Heard:
 
     def _coded(self, frame: av.AudioFrame | None) -> Iterator[tuple[float, av.Packet]]:
         for packet in self.stream.encode(frame):
-            assert packet.pts is not None  # an encoder counts its samples
+            assert packet.pts is not None  # encoders set it
             yield packet.pts / self.stream.rate, packet

@@ -1,4 +1,4 @@
-"""Where each channel goes in a layout that an encoder has: a channel stays at its speaker.
+"""Channel layouts of the AAC and Opus encoders: every channel keeps its speaker.
 
 Names of layouts and channels are FFmpeg's: "5.1(side)" is FL, FR, FC, LFE, SL, SR.
 """
@@ -9,18 +9,18 @@ import numpy as np
 
 from denoiser.audio.layouts import LAYOUTS, MINUS_3_DB, SURROUNDS, positions
 
-# Layouts that these encoders write and that other decoders read as they were meant. AAC knows more,
-# but FFmpeg itself loses the names of their channels.
+# Layouts that other decoders read correctly from these encoders. AAC has more, but FFmpeg itself
+# loses the names of their channels.
 ENCODABLE = {
     "aac": ("mono", "stereo", "2.1", "3.0", "3.0(back)", "4.0", "quad", "5.0", "5.1", "7.1"),
     "libopus": ("mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1"),
 }
-# libopus takes these layouts, but some of the channels in another order than FFmpeg's
+# libopus expects another channel order than FFmpeg's in these layouts
 _TAKEN_AS = {
     ("libopus", "5.0"): ("FL", "FR", "BR", "FC", "BL"),
     ("libopus", "6.1"): ("FL", "FR", "BC", "LFE", "SL", "FC", "SR"),
 }
-# Speakers that stand for one that a layout lacks, the best choice first
+# Replacements for a speaker that a layout lacks, the best one first
 _NEAREST = {
     **{name: ((other,),) for name, other in SURROUNDS.items()},
     **{"BC": (("BL", "BR"), ("SL", "SR")), "LFE2": (("LFE",),)},
@@ -32,9 +32,9 @@ _NEAREST = {
 
 
 class Placement:
-    """What an encoder takes for sound of a layout: its own layout, and a matrix that leads there.
+    """The layout in which an encoder takes sound of a given layout, and the matrix between them.
 
-    The channels of an unlabelled layout ("6 channels") are those of the usual one for their number.
+    The channels of an unlabelled layout ("6 channels") get the default positions for their number.
     """
 
     def __init__(self, layout: str, encoder: str):
@@ -50,12 +50,12 @@ class Placement:
             self.matrix = self.matrix[[proper.index(name) for name in taken_as]]
 
     def __call__(self, wave: np.ndarray) -> np.ndarray:
-        """`(channels of the layout, n)` -> `(channels of the encoder, n)`."""
+        """(channels of the layout, n) -> (channels of the encoder, n)."""
         return self.matrix @ wave
 
 
 def _channels(layout: str) -> list[str]:
-    """Names of a layout's channels; beside a back centre, BL and BR are called SL and SR."""
+    """Names of a layout's channels; next to a back centre, BL and BR are called SL and SR."""
     names = list(positions(layout))
     if len(names) == 1:
         return ["FC"]
@@ -65,9 +65,9 @@ def _channels(layout: str) -> list[str]:
 
 
 def _fit(names: list[str], target: str) -> tuple[str, np.ndarray] | None:
-    """The layout `target` and a matrix `(its channels, len(names))`, or None if none leads there.
+    """The layout `target` and a matrix (its channels, len(names)), or None if a speaker is missing.
 
-    What goes to several speakers goes to each at equal power.
+    A channel for several speakers goes to each at equal power.
     """
     there = _channels(target)
     matrix = np.zeros((len(there), len(names)), np.float32)
@@ -83,6 +83,6 @@ def _fit(names: list[str], target: str) -> tuple[str, np.ndarray] | None:
 
 
 def _losses(fit: tuple[str, np.ndarray]) -> tuple[int, int, int]:
-    """Speakers that several channels share, channels without one of their own, speakers in all."""
+    """Counts of shared speakers, of channels that share one or more, and of all speakers."""
     used = fit[1] > 0
     return (used.sum(axis=1) > 1).sum(), (used.sum(axis=0) > 1).sum(), len(used)

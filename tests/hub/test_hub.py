@@ -64,7 +64,7 @@ def test_without_the_hub_the_cached_copy_is_used_and_said_so(server, repo, away,
     (said,) = caplog.messages
     (commit,) = repo.commits
     assert "cannot be reached" in said
-    assert f"The copy of {NAME} in the cache is used, commit {commit[:8]}." in said
+    assert f"Using the cached copy of {NAME}, commit {commit[:8]}." in said
 
 
 def test_with_neither_hub_nor_cache_one_sentence(server, away):
@@ -108,7 +108,7 @@ def test_a_download_that_breaks_off_leaves_the_older_copy_in_use(server, repo, m
     server.faults["GET .*model.safetensors"] = ["hang"]
     folder, notice = download.fetch(NAME)
     assert folder == first
-    assert "in the cache is used" in notice
+    assert "Using the cached copy" in notice
 
 
 def test_weights_with_a_wrong_byte_are_refused_and_not_kept(server, repo, folder):
@@ -153,18 +153,22 @@ def test_a_repository_without_a_needed_file(server, repo, file):
     _, files = repo.files("main")
     del files[file]
     repo.commit(files)
-    expected = f"{NAME}@main on the Hub holds no {file}: choose another."
+    expected = f"{NAME}@main on the Hub has no {file}: choose another."
     assert refusal(download.fetch, NAME) == expected
 
 
 @pytest.mark.parametrize(
     ("source", "status", "sentence"),
     [
-        ("me/nothing", None, "me/nothing is no folder here, and no model on the Hub that you may"),
+        (
+            "me/nothing",
+            None,
+            "me/nothing is neither a local folder nor a model on the Hub that you",
+        ),
         (f"{NAME}@v9", None, f"{NAME} on the Hub has no revision v9: check it."),
-        (NAME, 403, f"{NAME} is open only to those who accepted its terms: do so on its page"),
-        (NAME, 401, f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or"),
-        (NAME, 429, "The Hub takes no more requests for now (429): try again in minutes."),
+        (NAME, 403, f"{NAME} requires that you accept its terms: do so on its page"),
+        (NAME, 401, f"The Hub rejected the token in HF_TOKEN for {NAME}: set a valid one, or"),
+        (NAME, 429, "The Hub limits requests (429): try again in a few minutes."),
         (NAME, 503, "The Hugging Face Hub cannot be reached (Server error '503"),
     ],
 )
@@ -185,7 +189,7 @@ def test_a_token_that_the_hub_refuses_is_called_that(server, repo, monkeypatch, 
     with pytest.raises(download.TokenRefused) as error:
         download.fetch(NAME)
     assert str(error.value) == (
-        f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it."
+        f"The Hub rejected the token in HF_TOKEN for {NAME}: set a valid one, or unset it."
     )
 
 
@@ -195,7 +199,7 @@ def test_a_stored_token_that_the_hub_refuses_is_not_looked_for_in_the_environmen
     monkeypatch.delenv("HF_TOKEN")
     (tmp_path / "no token").write_text("hf_expired")
     said = refusal(download.fetch, NAME)
-    assert said == f"The Hub refuses your token for {NAME}: log in again with `hf auth login`."
+    assert said == f"The Hub rejected your token for {NAME}: log in again with `hf auth login`."
 
 
 @pytest.mark.parametrize("words", WORDS[::2])
@@ -203,12 +207,12 @@ def test_without_a_token_a_name_that_nobody_may_read_is_no_fault_of_one(server, 
     server.words = words
     monkeypatch.delenv("HF_TOKEN")
     said = refusal(download.fetch, "me/nothing")
-    assert said.startswith("me/nothing is no folder here, and no model on the Hub that you may")
+    assert said.startswith("me/nothing is neither a local folder nor a model on the Hub that you")
 
 
 def test_a_token_that_may_not_read_is_called_that(server, repo):
     server.faults["GET /api/models"] = ["forbid"]
-    assert "The Hub refuses the token in HF_TOKEN" in refusal(download.fetch, NAME)
+    assert "The Hub rejected the token in HF_TOKEN" in refusal(download.fetch, NAME)
 
 
 def test_an_expired_token_does_not_take_away_what_is_in_the_cache(server, repo, monkeypatch):
@@ -216,8 +220,8 @@ def test_an_expired_token_does_not_take_away_what_is_in_the_cache(server, repo, 
     monkeypatch.setenv("HF_TOKEN", "hf_expired")
     folder, notice = download.fetch(NAME)
     assert folder == first
-    assert notice.startswith("The Hub refuses the token in HF_TOKEN")
-    assert "in the cache is used" in notice
+    assert notice.startswith("The Hub rejected the token in HF_TOKEN")
+    assert "Using the cached copy" in notice
 
 
 def test_a_busy_hub_is_no_reason_not_to_work(server, repo):

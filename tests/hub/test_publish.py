@@ -41,7 +41,7 @@ def test_publishing_again_changes_nothing(server, folder):
     publish.publish(folder, NAME)
     repo = server.repos[("models", NAME)]
     before = dict(repo.branches)
-    assert "was already published, nothing has changed: commit" in publish.publish(folder, NAME)
+    assert "is already published, nothing has changed: commit" in publish.publish(folder, NAME)
     assert repo.branches == before
     assert len(server.asked("POST .*/commit/")) == 1
 
@@ -71,11 +71,11 @@ def test_a_dry_run_sends_nothing(server, folder, capsys):
 @pytest.mark.parametrize(
     ("name", "token", "sentence"),
     [
-        ("you/quiet", TOKEN, "Your token may not write to you/quiet: you must be you or an"),
-        (NAME, "hf_wrong", f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one"),
-        (NAME, "hf_ä", f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one"),
-        (NAME, "", "Publishing needs a token that may write"),
-        ("quiet", TOKEN, "quiet is no name on the Hub: give owner/name."),
+        ("you/quiet", TOKEN, "Your token has no write access to you/quiet: you must be you or an"),
+        (NAME, "hf_wrong", f"The Hub rejected the token in HF_TOKEN for {NAME}: set a valid one"),
+        (NAME, "hf_ä", f"The Hub rejected the token in HF_TOKEN for {NAME}: set a valid one"),
+        (NAME, "", "Publishing needs a token with write access"),
+        ("quiet", TOKEN, "quiet is not a name on the Hub: give owner/name."),
     ],
 )
 def test_who_may_not_publish_is_told_so(server, folder, name, token, sentence, monkeypatch, capsys):
@@ -165,7 +165,7 @@ def test_a_space_runs_the_weights_on_the_hub_that_it_was_given(server, repo):
     assert about.data.sdk_version == plain.data.sdk_version
     assert files["README.md"].endswith((ROOT / "README.md").read_bytes()[-2000:])
     assert space.variables == {"DENOISER_MODEL": f"{NAME}@{commit}"}
-    for model, sentence in (("me/none", "no model on the Hub"), ("tests", "give owner/name")):
+    for model, sentence in (("me/none", "a model on the Hub that"), ("tests", "give owner/name")):
         assert sentence in refusal(publish.publish_space, "me/other", model=model)
     assert ("spaces", "me/other") not in server.repos
 

@@ -29,7 +29,7 @@ def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, fold
     models, notice = loading.start(NAME, "cpu")
     assert models.get().model.config.channels == 16
     assert notice == (
-        f"The Hub refuses the token in HF_TOKEN for {NAME}: put a valid one there, or unset it. "
+        f"The Hub rejected the token in HF_TOKEN for {NAME}: set a valid one, or unset it. "
         f"This page runs with the weights that it came with, not with {NAME}."
     )
 
@@ -47,7 +47,7 @@ def test_weights_from_the_cache_are_said_to_be(server, repo, small, away):
     assert small.get(NAME).notice is None
     away()
     later = small.get(NAME)
-    assert f"The copy of {NAME} in the cache is used, commit {later.weights}." in later.notice
+    assert f"Using the cached copy of {NAME}, commit {later.weights}." in later.notice
     assert later.model is small.get(NAME).model
 
 

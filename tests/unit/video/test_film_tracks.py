@@ -49,7 +49,7 @@ def test_all_but_the_cleaned_track_is_as_it_was(tmp_path, ending):
     assert after[2].pop("data") != before[2].pop("data")  # the default one
     assert after == before
     assert said == [
-        "Of 2 sound tracks, number 2 (Dubbed, eng) was cleaned; the others are as they were."
+        "Of 2 audio tracks, number 2 (Dubbed, eng) was denoised; the others are unchanged."
     ]
     wave, old = audio.read(target)[0], audio.read(tmp_path / f"film{ending}")[0]
     assert np.abs(wave).max() == pytest.approx(np.abs(old).max() / 2, rel=0.1)

@@ -125,7 +125,7 @@ def test_a_cover_is_no_picture(tmp_path):
 
 def test_a_recording_without_pictures_is_refused_and_nothing_is_left(tmp_path):
     audio.write(tmp_path / "talk.wav", burst(48000, 1, 0.5), 48000)
-    with pytest.raises(audio.AudioError, match=r"talk.wav has no picture"):
+    with pytest.raises(audio.AudioError, match=r"talk.wav has no video track"):
         video.replace_sound(tmp_path / "talk.wav", tmp_path / "talk.wav", tmp_path / "out.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["talk.wav"]
 
@@ -135,7 +135,7 @@ def test_a_sound_that_no_video_holds_is_refused(tmp_path):
     write(tmp_path / "film.mp4")
     loud = 1e7 * burst(48000, 1, 0.5)
     audio.write(tmp_path / "loud.wav", loud, 48000, "FLOAT")
-    with pytest.raises(audio.AudioError, match=r"loud\.wav is over 10,000 times full scale"):
+    with pytest.raises(audio.AudioError, match=r"loud\.wav exceeds 10,000 times full scale"):
         video.replace_sound(tmp_path / "film.mp4", tmp_path / "loud.wav", tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
 
@@ -144,6 +144,6 @@ def test_pictures_that_no_container_here_holds_are_refused_by_their_codec(tmp_pa
     """Those of old Flash videos; nothing is left of the attempt."""
     encode(tmp_path / "x.flv", "libmp3lame", burst(44100, 1, 0.5), 44100, video="flv")
     audio.write(tmp_path / "sound.wav", burst(44100, 1, 0.5), 44100)
-    with pytest.raises(audio.AudioError, match="Pictures in flv cannot be put into matroska: conv"):
+    with pytest.raises(audio.AudioError, match="Video in flv cannot be stored in matroska: conv"):
         video.replace_sound(tmp_path / "x.flv", tmp_path / "sound.wav", tmp_path / "out.mkv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["sound.wav", "x.flv"]
