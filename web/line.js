@@ -5,9 +5,11 @@ const HOP = 768; // samples
 const RING = 64 * HOP;
 const LEAST = 3 * HOP; // a hop to fill, one that the network holds back, one to compute
 const MOST = 12 * HOP;
-const SETTLE = 32 * HOP; // before the line is heard: shows how far ahead this machine must be
-const SPARE = 256; // samples that must still be left then
+const SETTLE = 32 * HOP; // before the line is heard: shows how late this machine must be
+const WATCH = 240_000; // samples, 5 s, after which the line may become less late
+const SPARE = 256; // samples that must always be left
 const RAMP = 1 / 480; // of the share of the enhanced sound, a sample: 10 ms from 0 to 1
+const MOVE = 1 / 240; // from one latency to another within 5 ms
 const DRY = 64; // samples before the end at which the enhanced sound is left, as quickly
 const TOO_LATE = 32; // hops, half a second: this machine does not keep up
 const REPORT = 2400; // samples, 50 ms
@@ -21,7 +23,8 @@ class Line extends AudioWorkletProcessor {
     this.now = 0; // samples that came in
     this.ready = 0; // samples that are enhanced
     this.latency = LEAST;
-    this.spare = Infinity; // the least that was ever left while settling
+    this.spare = Infinity; // the least that was left lately
+    this.move = { by: 0, share: 0 }; // the last change of the latency, and what is still heard of before
     this.share = 0; // of the enhanced sound in what goes out
     this.dry = false;
     this.underruns = 0;
@@ -31,9 +34,10 @@ class Line extends AudioWorkletProcessor {
 
   told({ worker, ...settings }) {
     Object.assign(this, settings);
-    if (!worker) return;
-    this.worker = worker;
-    worker.onmessage = ({ data }) => this.take(data);
+    if (worker) {
+      this.worker = worker;
+      worker.onmessage = ({ data }) => this.take(data);
+    }
     this.report();
   }
 
@@ -49,7 +53,7 @@ class Line extends AudioWorkletProcessor {
       this.noisy[this.now % RING] = from ? from[n] : 0;
       this.now++;
       if (this.now % HOP === 0) this.send();
-      wave[n] = this.next(this.now - 1 - this.latency);
+      wave[n] = this.next();
       if (this.now % REPORT === 0) this.report();
     }
     return !this.closed;
@@ -63,34 +67,64 @@ class Line extends AudioWorkletProcessor {
     this.worker.postMessage(this.noisy.slice(start, start + HOP));
   }
 
-  // What goes out: sample number `at` of what came in
-  next(at) {
-    if (this.now <= SETTLE) return this.settle(at);
-    const left = this.ready - at, dry = left <= DRY;
-    if (dry && !this.dry && !this.slow) this.late();
-    this.dry = dry;
+  // What goes out
+  next() {
+    if (this.now <= SETTLE) return this.settle();
+    if (this.now % WATCH === 0) this.watch();
+    const at = this.now - 1 - this.latency, left = this.ready - at, dry = left <= DRY;
+    this.spare = Math.min(this.spare, left);
     const wanted = dry || this.original ? 0 : this.strength, step = dry ? 1 / DRY : RAMP;
     this.share += Math.max(-step, Math.min(step, wanted - this.share));
-    const noisy = this.noisy[at % RING], clean = left > 0 ? this.enhanced[at % RING] : noisy;
-    this.peaks[0] = Math.max(this.peaks[0], Math.abs(noisy));
-    this.peaks[1] = Math.max(this.peaks[1], Math.abs(noisy + this.strength * (clean - noisy)));
-    return noisy + this.share * (clean - noisy);
+    this.measure(at);
+    const sample = this.heard(at);
+    if (dry && !this.dry && !this.slow) this.late();
+    this.dry = dry;
+    return sample;
   }
 
-  // Sound cards take blocks of many sizes, and a worker is as quick as its machine
-  settle(at) {
-    if (this.now > 8 * HOP) this.spare = Math.min(this.spare, this.ready - at);
-    if (this.now === SETTLE)
-      while (this.spare < SPARE && this.latency < MOST) {
-        this.latency += HOP;
-        this.spare += HOP;
-      }
+  // Sample number `at` of what came in; while the line moves, also what was due before
+  heard(at) {
+    const { by, share } = this.move, sample = this.mixed(at, this.share);
+    if (!share) return sample;
+    this.move.share = Math.max(0, share - MOVE);
+    return sample + share * (this.mixed(at + by, this.share) - sample);
+  }
+
+  mixed(at, share) {
+    const noisy = this.noisy[at % RING];
+    return at < this.ready ? noisy + share * (this.enhanced[at % RING] - noisy) : noisy;
+  }
+
+  measure(at) {
+    this.peaks[0] = Math.max(this.peaks[0], Math.abs(this.noisy[at % RING]));
+    this.peaks[1] = Math.max(this.peaks[1], Math.abs(this.mixed(at, this.strength)));
+  }
+
+  // Sound cards take blocks of many sizes, and a worker is as quick as its machine: the line begins
+  // as late as it must be
+  settle() {
+    if (this.now > 8 * HOP) this.spare = Math.min(this.spare, this.ready - this.now + this.latency);
+    if (this.now < SETTLE) return 0;
+    for (; this.spare < SPARE && this.latency < MOST; this.spare += HOP) this.latency += HOP;
+    this.spare = Infinity;
     return 0;
+  }
+
+  // Less late again, if it was in time by a hop for a while
+  watch() {
+    if (this.spare >= HOP + SPARE) this.delay(-HOP);
+    this.spare = Infinity;
   }
 
   late() {
     this.underruns++;
-    if (this.underruns % 4 === 0 && this.latency < MOST) this.latency += HOP;
+    if (this.underruns % 4 === 0) this.delay(HOP);
+  }
+
+  delay(by) {
+    const latency = Math.max(LEAST, Math.min(MOST, this.latency + by));
+    this.move = { by: latency - this.latency, share: latency === this.latency ? 0 : 1 };
+    this.latency = latency;
   }
 
   report() {

@@ -128,6 +128,48 @@ def test_the_live_line_does_what_python_does(blank):
     assert below_signal_db(heard, expected[SETTLED + 480 - 2304 :][: len(heard)]) > 60
 
 
+# The line beside a worker that gives every hop back as it was, first 4 hops late and then at once
+ECHO = """async (wave) => {
+  const { connect } = await import("./engine.js");
+  const count = Math.floor(wave.length / 768);
+  const context = new OfflineAudioContext(1, 768 * count, 48000);
+  const source = context.createBufferSource();
+  source.buffer = new AudioBuffer({ length: wave.length, sampleRate: 48000 });
+  source.buffer.copyToChannel(Float32Array.from(wave), 0);
+  source.start();
+  let port, told = () => {};
+  const worker = { postMessage: ({ live }) => (port = live) }, reports = [];
+  const answer = async () => reports.push(await new Promise((resolve) => (told = resolve)));
+  const begun = answer();
+  const { line, volume } = await connect(context, source, worker, 1, (report) => told(report));
+  await begun;
+  volume.connect(context.destination);
+  const hops = [];
+  port.onmessage = ({ data }) => hops.push(data);
+  for (let hop = 1; hop < count; hop++)
+    context.suspend((768 * hop) / 48000).then(async () => {
+      for (const late = hop < 100 ? 4 : 0; hops.length > late; ) port.postMessage(hops.shift());
+      const known = answer();
+      line.port.postMessage({});
+      await known;
+      context.resume();
+    });
+  const out = await context.startRendering();
+  return [Array.from(out.getChannelData(0)), reports.map(({ latency }) => latency)];
+}"""
+
+
+def test_a_line_is_as_late_as_its_worker_and_in_time_again_later(blank):
+    """It moves without a click: from sample to sample a slow tone steps by less than 1 %."""
+    tone = np.sin(2 * np.pi * 20 * np.arange(21 * 48000) / 48000).astype(np.float32)
+    out, latencies = blank.evaluate(ECHO, tone.tolist())
+    assert latencies[90] > 4 * 768
+    assert latencies[-1] == 2304
+    heard = np.array(out)[SETTLED + 2 :]
+    assert np.abs(heard).max() > 0.99
+    assert np.abs(np.diff(heard)).max() < 0.01
+
+
 def test_speak_compare_record_and_download(live, tmp_path):
     """The fake microphone's hiss is gone from the recording."""
     live.get_by_role("button", name="Start with headphones").click()
