@@ -1,5 +1,7 @@
 """A causal model as an ONNX file: it does what the model does, without PyTorch."""
 
+import contextlib
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import onnx
 import pytest
 
 from denoiser import audio, export, hops
+from denoiser.cli import main
 from denoiser.errors import CheckpointError
 from denoiser.stream import Stream
 
@@ -17,8 +20,22 @@ LIVE = ROOT / "checkpoints" / "band-live"
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    return export.export(LIVE, tmp_path_factory.mktemp("export") / "live.onnx")
+def command(tmp_path_factory):
+    """The file that `denoiser export` made, in a folder that was not there, and what it printed."""
+    target = tmp_path_factory.mktemp("export") / "new" / "live.onnx"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["export", str(LIVE), "-o", str(target)]) == 0
+    return target, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def exported(command):
+    return command[0]
+
+
+def test_the_file_is_named_on_stdout(command):
+    target, printed = command
+    assert printed == f"{target}\n"
 
 
 def test_a_stream_of_the_file_is_the_stream_of_the_model(exported):

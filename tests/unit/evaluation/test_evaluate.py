@@ -248,6 +248,7 @@ def test_speed_is_one_table_of_cpu_time_per_second_of_audio(few, capsys, monkeyp
     monkeypatch.setattr(cost, "cpu_seconds", once)
     monkeypatch.setattr(cost, "denoise", lambda _, wave, rate: heard.append(wave.shape[1] / rate))
     monkeypatch.setattr(cost, "import_seconds", lambda: 1.5)
+    monkeypatch.setattr(cost, "macs_per_second", lambda _: 5.2e6)
     live = BandUNet(BandUNetConfig(channels=16, causal=True))
     peak_gib = cost.hour_of_stereo(live.eval(), minutes=1 / 6)
     assert 0.1 < peak_gib < 4
@@ -261,6 +262,7 @@ def test_speed_is_one_table_of_cpu_time_per_second_of_audio(few, capsys, monkeyp
         printed = capsys.readouterr().out
         parameters = sum(p.numel() for p in checkpoint.load(name).parameters())
         assert f"| parameters | {parameters:,} |" in printed
+        assert "| multiply-accumulates per second of audio | 5 million |" in printed
         assert "| `denoise()` of 60 s, 48 kHz mono, one thread | 0.0100 of real time |" in printed
         assert f"| `step()`, hop by hop, one thread | {step}" in printed
         assert f"| peak memory, 60-minute stereo file | {peak_gib:.2f} GiB |" in printed
