@@ -73,7 +73,7 @@ def denoising(
             raise refusal(say(request, "none"))
         if not Path(recording).exists():
             raise refusal(say(request, "gone"))
-        settings = Settings(strength / 100, model, device, mono, loudness)
+        settings = Settings.chosen(strength, model, device, mono, loudness)
         folder = new_folder()
         with kept_if_finished(folder):
             yield None  # at once: before its first yield Gradio cannot stop a generator
@@ -120,7 +120,7 @@ def batching(
         """
         if not recordings:
             raise refusal(say(request, "none"))
-        settings = Settings(strength / 100, model, device, mono, loudness)
+        settings = Settings.chosen(strength, model, device, mono, loudness)
         folder = new_folder()
         rows: list[Row] = []
         with kept_if_finished(folder):
@@ -182,17 +182,9 @@ def report(before: str, after: str, dnsmos: bool) -> dict[str, Any]:
         return report(before, after, dnsmos=dnsmos)
 
 
-def programs(
-    strength: float, model: str, device: str, mono: bool, loudness: str, request: gr.Request
-) -> tuple[str, str]:
-    """How a program asks for what the visitor has just chosen: in Python, and in a shell."""
-    settings = {
-        "strength": strength,
-        "model": model,
-        "device": device,
-        "mono": bool(mono),
-        "loudness": loudness,
-    }
+def programs(request: gr.Request, *chosen: Any) -> tuple[str, str]:
+    """The call of /denoise with the settings that were `chosen`, in Python and in a shell."""
+    settings = Settings.chosen(*chosen)._asdict() | {"strength": chosen[0]}  # here in percent
     address = str(request.request.base_url).rstrip("/") if request and request.request else ""
     keywords = "".join(f"    {name}={value!r},\n" for name, value in settings.items())
     values = ", ".join(map(json.dumps, settings.values()))

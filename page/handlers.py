@@ -39,18 +39,10 @@ def starting(
 ) -> Callable[..., Iterator[tuple[Any, ...]]]:
     """A recording has come in, by upload, microphone, link or example: all that follows."""
 
-    def start(
-        data: gr.EventData,
-        strength: float,
-        model: str,
-        device: str,
-        mono: bool,
-        loudness: str,
-        request: gr.Request,
-    ) -> Iterator[tuple[Any, ...]]:
+    def start(data: gr.EventData, request: gr.Request, *chosen: Any) -> Iterator[tuple[Any, ...]]:
         """Yields the status, the player's value, the result, the forms and the recording."""
         wanted, nothing = data._data, (gr.skip(),) * 4
-        settings = Settings(strength / 100, model, device, mono, loudness)
+        settings = Settings.chosen(*chosen)
         run = {"run": wanted["run"]}
         try:
             with latest.begin(request, "run") as check:
@@ -58,7 +50,8 @@ def starting(
                 recording = recording_of(wanted, request)
                 folder = new_folder()
                 with kept_if_finished(folder):
-                    link = links.link(recording, models.get(model, device), settings)
+                    entry = models.get(settings.model, settings.device)
+                    link = links.link(recording, entry, settings)
                     work = Work(
                         run_in_lane(
                             models,
@@ -198,17 +191,10 @@ def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable[..., Iterator
     """Many files, one after another; yields the rows."""
 
     def start_many(
-        data: gr.EventData,
-        strength: float,
-        model: str,
-        device: str,
-        mono: bool,
-        loudness: str,
-        form: str,
-        request: gr.Request,
+        data: gr.EventData, request: gr.Request, form: str, *chosen: Any
     ) -> Iterator[dict[str, Any]]:
         run = {"run": data._data["run"]}
-        settings = Settings(strength / 100, model, device, mono, loudness)
+        settings = Settings.chosen(*chosen)
         folder = new_folder()
         rows: list[Row] = []
         try:

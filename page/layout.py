@@ -200,7 +200,7 @@ def _several(models: loading.ModelRegistry, devices: list[str], start: Callable[
         choices = [(text(f"loudness.{choice}"), choice) for choice in downloads.LOUDNESS]
         loudness = gr.Radio(choices, value="keep", label=text("loudness"))
         model, device, mono = _machine(models, devices)
-    many.start(start, [strength, model, device, mono, loudness, form], many, **QUIET)
+    many.start(start, [form, strength, model, device, mono, loudness], many, **QUIET)
     many.stop(handlers.stop_many, None, None, queue=False, **QUIET)
 
 

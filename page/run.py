@@ -43,6 +43,11 @@ class Settings(NamedTuple):
     mono: bool
     loudness: str  # one of downloads.LOUDNESS
 
+    @classmethod
+    def chosen(cls, percent: float, model: str, device: str, mono: bool, loudness: str) -> Settings:
+        """From the values of the page's components, whose strength is in percent."""
+        return cls(percent / 100, model, device, bool(mono), loudness)
+
 
 class Work(Generic[Yielded, Returned]):
     """What a generator yields, and what it returns at the end as `result`."""

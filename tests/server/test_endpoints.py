@@ -185,7 +185,7 @@ def programs(client, url, noisy, tmp_path, monkeypatch):
     shutil.copy(noisy, tmp_path / "talk.wav")
     monkeypatch.chdir(tmp_path)
     request = SimpleNamespace(request=SimpleNamespace(base_url=f"{url}"), headers={})
-    return endpoints.programs(60, "classic", "auto", True, "keep", request)
+    return endpoints.programs(request, 60, "classic", "auto", True, "keep")
 
 
 def test_the_programs_on_the_page_give_what_the_page_gives(client, programs, noisy, tmp_path):
