@@ -1,13 +1,13 @@
-"""A causal model as one ONNX file, for hosts without PyTorch and for browsers.
+"""Exporting a causal model to one ONNX file, for hosts without PyTorch and for browsers.
 
-The graph holds one frame of the network, between two spectra:
+The graph processes one frame, from spectrum to spectrum:
 
     spectrum (1, 1, hop + 1, 2)  real and imaginary parts of the frame's bins
-    silent   (1, 1)              whether its two hops hold nothing: the states stay as they are
-    state_*                      what the network carries, all zeros before a recording
+    silent   (1, 1)              whether both its hops are silent: then the states do not change
+    state_*                      recurrent states, all zero before a recording
     -> enhanced (1, 1, hop + 1, 2), next_state_* in the order of the states
 
-A frame is two hops under the square root of a Hann window (periodic); frames overlap by a hop.
+A frame is two hops with a square-root Hann window (periodic); frames overlap by one hop.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from denoiser.errors import CheckpointError, needing
 from denoiser.files import StrPath, replacing
 from denoiser.models import BandUNet
 
-HOPS = 200  # that the file is tried with before it is given out
-TOLERANCE = 1e-4  # of a sample
+HOPS = 200  # length of the test of a new file
+TOLERANCE = 1e-4  # largest difference of a sample
 
 
 class Frame(nn.Module):
@@ -40,14 +40,14 @@ class Frame(nn.Module):
         self.model = model
 
     def forward(self, spectrum: Tensor, silent: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """What the module's own text says; the first state is 1 - the last frame's gains."""
+        """The graph described above; the first state is 1 - the gains of the previous frame."""
         mask, gains, carried = self.model.masks(spectrum, list(states[1:]), 1, silent)
         mask, gains, near = self.model.post_filtered(mask, gains, 1 - states[0])
         return (_masked(spectrum, mask, gains @ self.model.bands.T), 1 - near, *carried)
 
 
 def _masked(spectrum: Tensor, mask: Tensor, gains: Tensor) -> Tensor:
-    """The complex product below, the real one above: ONNX knows no complex numbers."""
+    """Applies the complex mask below and the real gains above, without complex numbers."""
     low, high = spectrum.split((mask.shape[2], gains.shape[2]), 2)
     (re, im), (mask_re, mask_im) = low.unbind(-1), mask.unbind(-1)
     low = torch.stack((re * mask_re - im * mask_im, re * mask_im + im * mask_re), -1)
@@ -55,15 +55,15 @@ def _masked(spectrum: Tensor, mask: Tensor, gains: Tensor) -> Tensor:
 
 
 def export(folder: StrPath, target: StrPath) -> Path:
-    """The causal model of a checkpoint folder -> an ONNX file, in its place when it was tried.
+    """Exports the causal model of a checkpoint folder to an ONNX file, which is then tested.
 
-    Raises CheckpointError if it is not causal or if the file does not do what the model does, and
-    MissingExtra.
+    Raises CheckpointError if the model is not causal or the file's output differs from the model's,
+    and MissingExtra without the extra `export`.
     """
     folder, target = Path(folder), Path(target)
     model = checkpoint.load(folder, "cpu")
     if not isinstance(model, BandUNet) or not model.config.causal:
-        raise CheckpointError(f"{folder} holds no causal model, such as band-live: it hears ahead.")
+        raise CheckpointError(f"{folder} contains no causal model: use one such as band-live.")
     about = {
         "format": hops.FORMAT,
         "sample_rate": str(model.config.sample_rate),
@@ -85,14 +85,14 @@ def export(folder: StrPath, target: StrPath) -> Path:
 
 
 def _program(model: BandUNet) -> Any:
-    """The graph, by PyTorch's exporter."""
+    """The graph, made by PyTorch's exporter."""
     with needing("export"):
-        import onnxscript  # noqa: F401  what the exporter needs
+        import onnxscript  # noqa: F401  needed by the exporter
     _, _, *states = model.initial_state(torch.zeros(1, 1))
     names = [f"state_{number}" for number in range(len(states))]
     spectrum = torch.zeros(1, 1, model.config.hop_length + 1, 2)
     silent = torch.zeros(1, 1, dtype=torch.bool)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # of packages that are not needed
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns about optional packages
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         return torch.onnx.export(
@@ -107,9 +107,9 @@ def _program(model: BandUNet) -> Any:
 
 
 def _simplify(graph: Any) -> None:
-    """Folds constants, and takes off what the exporter notes of its own work and of this machine.
+    """Folds constants, and removes the exporter's notes about its work and this machine.
 
-    All that onnxscript's optimizer does is too much: it takes the floor of a power, 1e-10, for 0,
+    The rest of onnxscript's optimizer goes too far: it rounds the floor of a power, 1e-10, to 0,
     and silence becomes NaN.
     """
     from onnxscript import optimizer
@@ -128,13 +128,13 @@ def _simplify(graph: Any) -> None:
 
 
 def _licence(card: Path) -> str:
-    """The one that a model card names."""
+    """The licence named in a model card."""
     named = re.search(r"^license: (\S+)", card.read_text("utf-8") if card.exists() else "", re.M)
     return named[1] if named else "unknown"
 
 
 def difference(model: BandUNet, exported: hops.Exported) -> float:
-    """The largest of the samples' differences over HOPS hops: noise at any level, and silence."""
+    """The largest difference of a sample over HOPS hops of noise at all levels, and silence."""
     hop, rng = model.config.hop_length, np.random.default_rng(0)
     levels = 10 ** (rng.uniform(-90, 0, (HOPS, 1)) / 20) * (rng.random((HOPS, 1)) < 0.8)
     levels[HOPS // 2 : HOPS // 2 + 5] = 0
@@ -143,4 +143,4 @@ def difference(model: BandUNet, exported: hops.Exported) -> float:
     out = np.concatenate(list(hops.Hops(exported, 1).push(wave)), axis=1)
     with torch.inference_mode():
         expected, _ = model.run(torch.from_numpy(wave), model.initial_state(torch.zeros(1, 1)))
-    return float(np.abs(out - expected.numpy()[:, model.delay :]).max())  # NaN if any is
+    return float(np.abs(out - expected.numpy()[:, model.delay :]).max())  # NaN if any sample is

@@ -1,7 +1,7 @@
-"""An exported model over sound as it comes, hop after hop: onnxruntime and numpy, no PyTorch.
+"""Running an exported model on live sound, hop by hop: onnxruntime and numpy, without PyTorch.
 
-The file holds the network between two spectra, `export` says how; the transforms stay outside,
-because a browser has none that a graph could use, and numpy's are quick.
+The file contains the network between two spectra (see `export`); the transforms stay outside it,
+because browsers lack one that a graph could use, and numpy's are fast.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 from denoiser.errors import CheckpointError, needing
 from denoiser.files import StrPath
 
-FORMAT = "1"  # of the file: its inputs, outputs and metadata
+FORMAT = "1"  # version of inputs, outputs and metadata
 SILENT_POWER = 1e-8  # -80 dBFS: frames below it leave the states as they are
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A causal model in an ONNX file; `load` reads one."""
+    """A causal model in an ONNX file; see `load`."""
 
-    session: Any  # of onnxruntime
+    session: Any  # an onnxruntime.InferenceSession
     sample_rate: int  # Hz
     hop_length: int  # samples
-    delay: int  # samples by which its output is late
-    about: dict[str, str]  # digest of the weights, licence, and the numbers above
+    delay: int  # samples by which the output lags
+    about: dict[str, str]  # digest of the weights, licence, and the settings above
 
     @property
     def states(self) -> dict[str, np.ndarray]:
-        """Those before a recording, by name."""
+        """The states before a recording, by name."""
         return {
             each.name: np.zeros(each.shape, np.float32)
             for each in self.session.get_inputs()
@@ -41,13 +41,13 @@ class Exported:
 
 
 def load(path: StrPath) -> Exported:
-    """A file made by `denoiser export`, on one thread. Raises CheckpointError, MissingExtra."""
+    """Loads a file made by `denoiser export`, to run in one thread. Raises CheckpointError."""
     with needing("live"):
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # its errors are raised, too
+    options.log_severity_level = 4  # errors are raised anyway
     try:
         with open(path, "rb") as file:
             content = file.read()
@@ -55,7 +55,9 @@ def load(path: StrPath) -> Exported:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}.") from error
     except (errors.InvalidProtobuf, errors.InvalidGraph, errors.Fail, errors.NoSuchFile) as error:
-        raise CheckpointError(f"{path} is no ONNX file, or damaged: export it again.") from error
+        raise CheckpointError(
+            f"{path} is not an ONNX file, or it is damaged: export it again."
+        ) from error
     about = session.get_modelmeta().custom_metadata_map
     if about.get("format") != FORMAT:
         raise CheckpointError(f"{Path(path).name} was not made by `denoiser export`.")
@@ -64,27 +66,26 @@ def load(path: StrPath) -> Exported:
 
 
 class Hops:
-    """Waves (C, n) through an exported model; what `Chunks` is for a model in PyTorch."""
+    """Runs an exported model over waves (C, n): the counterpart of `Chunks` for PyTorch models."""
 
     def __init__(self, model: Exported, channels: int):
         self.model, hop = model, model.hop_length
         self.window = np.sqrt(np.hanning(2 * hop + 1)[:-1]).astype(np.float32)
-        self.held = np.zeros((channels, 0), np.float32)  # what came in and is not enhanced yet
-        self.past: np.ndarray = np.zeros((channels, hop), np.float32)  # the hop before
-        self.tail: np.ndarray = np.zeros(
-            (channels, hop), np.float32
-        )  # 2nd half of the frame before
+        self.held = np.zeros((channels, 0), np.float32)  # input that is not enhanced yet
+        self.past: np.ndarray = np.zeros((channels, hop), np.float32)  # the previous hop
+        self.tail: np.ndarray = np.zeros_like(self.past)  # the previous frame's second half
         self.states = [model.states for _ in range(channels)]
-        self.skip, self.due = model.delay, 0  # samples of the output that belong to nothing; owed
+        self.skip = model.delay  # output samples to discard
+        self.due = 0  # input samples without output so far
 
     def push(self, wave: np.ndarray) -> Iterator[np.ndarray]:
-        """Takes in (C, n); gives every hop that is complete."""
+        """Takes (C, n) float32; yields (C, m) for every complete hop."""
         self.held, self.due = np.concatenate((self.held, wave), axis=1), self.due + wave.shape[1]
         while self.held.shape[1] >= self.model.hop_length:
             yield self._next()
 
     def flush(self) -> Iterator[np.ndarray]:
-        """The rest: silence after it brings out what the model holds back."""
+        """Yields the remaining samples (C, m), with silence in place of the model's delay."""
         padding = -self.held.shape[1] % self.model.hop_length + self.model.delay
         self.held = np.pad(self.held, ((0, 0), (0, padding)))
         while self.due:
@@ -105,7 +106,7 @@ class Hops:
         return out
 
     def _enhanced(self, channel: int, spectrum: np.ndarray, silent: np.bool_) -> np.ndarray:
-        """One spectrum (bins,), complex64, of one channel, whose states move on."""
+        """One spectrum (bins,), complex64, of one channel; updates the channel's states."""
         inputs = {"spectrum": spectrum.view(np.float32).reshape(1, 1, -1, 2)}
         inputs["silent"] = np.array([[silent]])
         enhanced, *states = self.model.session.run(None, inputs | self.states[channel])

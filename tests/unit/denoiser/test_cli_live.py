@@ -157,4 +157,4 @@ def test_without_sounddevice_it_says_what_to_install(monkeypatch, capsys):
 def test_a_model_that_hears_ahead_is_not_exported(tmp_path, capsys):
     target = tmp_path / "live.onnx"
     assert main(["export", str(ROOT / "checkpoints" / "band"), "-o", str(target)]) == 1
-    assert "holds no causal model" in capsys.readouterr().err
+    assert "contains no causal model" in capsys.readouterr().err

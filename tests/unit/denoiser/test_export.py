@@ -105,11 +105,13 @@ def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_exported_or_read_is_refused_in_a_sentence(tmp_path, exported):
-    with pytest.raises(CheckpointError, match="holds no causal model"):
+    with pytest.raises(CheckpointError, match="contains no causal model"):
         export.export(ROOT / "checkpoints" / "band", tmp_path / "x.onnx")
     damaged, other = tmp_path / "damaged.onnx", tmp_path / "other.onnx"
     damaged.write_bytes(exported.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"damaged\.onnx is no ONNX file, or damaged"):
+    with pytest.raises(
+        CheckpointError, match=r"damaged\.onnx is not an ONNX file, or it is damaged"
+    ):
         hops.load(damaged)
     stranger = onnx.load(exported)
     del stranger.metadata_props[:]
