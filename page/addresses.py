@@ -23,7 +23,7 @@ LONGEST = 8000  # characters of a link in ASCII: most servers take no longer lin
 LONGEST_HOST = 253
 LONGEST_ENDING = 16  # bytes; a longer one is no ending
 PORTS = {"http": 80, "https": 443}
-INVALID = "That is no valid link: copy it again."
+INVALID = "The link is not valid: copy it again."
 
 
 def parts(url: str) -> SplitResult:
@@ -40,18 +40,18 @@ def parts(url: str) -> SplitResult:
     if given.scheme not in PORTS or not given.hostname:
         raise FetchError("A link must begin with https:// or http://.")
     if re.search(r"[\x00-\x1f\x7f]", url):
-        raise FetchError("The link has a line break or a control character in it: copy it again.")
+        raise FetchError("The link contains a line break or control character: copy it again.")
     if given.username is not None or given.password is not None:
-        raise FetchError("A link with a user name or password is not fetched: take it out.")
+        raise FetchError("Links with a user name or password are not supported: remove them.")
     if port not in (None, PORTS[given.scheme]):
-        raise FetchError(f"Port {port} is not fetched from: give a link without a port.")
+        raise FetchError(f"Port {port} is not supported: use a link without a port.")
     try:
         host, path, query = _host(given.hostname), _escaped(given.path), _escaped(given.query)
     except ValueError:  # also idna's
         raise FetchError(INVALID) from None
     result = SplitResult(given.scheme, host, path or "/", query, "")
     if len(result.geturl()) > LONGEST:
-        raise FetchError(f"The link is longer than {LONGEST} characters: give a shorter one.")
+        raise FetchError(f"The link is longer than {LONGEST} characters: use a shorter one.")
     return result
 
 

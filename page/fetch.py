@@ -61,11 +61,11 @@ def fetch(
                 raise
             if time.monotonic() >= end:
                 raise FetchError(f"{host} took longer than {seconds:.0f} s.") from None
-            raise FetchError(f"{host} broke off: {_line(error)}.") from None
+            raise FetchError(f"The connection to {host} broke off: {_line(error)}.") from None
         finally:
             watch.cancel()
             connection.close()
-    raise FetchError(f"The link is passed on more than {MOST_REDIRECTS} times: give the last one.")
+    raise FetchError(f"The link redirects more than {MOST_REDIRECTS} times: use the last one.")
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:
@@ -80,11 +80,11 @@ def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPC
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise FetchError(f"There is no host {host}: check the link.") from None
+        raise FetchError(f"The host {host} does not exist: check the link.") from None
     addresses = list(dict.fromkeys(str(address[4][0]) for address in found))
     for address in addresses:
         if not _is_public(address):
-            raise FetchError(f"{host} is not on the public internet: it is not fetched from.")
+            raise FetchError(f"{host} is not on the public internet: use a public link.")
     error = None
     for others, address in zip(range(len(addresses))[::-1], addresses, strict=True):
         try:
@@ -157,9 +157,9 @@ def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> Non
     """What need not be read at all."""
     if answer.status != 200:
         reason = http.client.responses.get(answer.status, "")
-        raise FetchError(f"{host} answers {answer.status} {reason}: check the link.")
+        raise FetchError(f"{host} responds with {answer.status} {reason}: check the link.")
     if answer.headers.get_content_type() == "text/html":
-        raise FetchError("The link leads to a web page, not to a file: give the file's own link.")
+        raise FetchError("The link leads to a web page: use the link of the file itself.")
     if answer.length is not None and answer.length > most_bytes:
         raise _too_large(most_bytes)
 
@@ -179,7 +179,7 @@ def _saved(answer: http.client.HTTPResponse, path: Path, most_bytes: int, end: f
 
 
 def _too_large(most_bytes: int) -> FetchError:
-    return FetchError(f"The file is larger than {most_bytes / 1e6:.0f} MB: take a smaller one.")
+    return FetchError(f"The file is larger than {most_bytes / 1e6:.0f} MB: choose a smaller one.")
 
 
 def _line(error: Exception | None) -> str:

@@ -61,7 +61,7 @@ class ModelRegistry:
         folder = self._folder if name == self.first else _embedded().get(name)
         if not folder and (not download.SOURCE.fullmatch(name) or Path(name).is_dir()):
             raise checkpoint.CheckpointError(
-                f"There is no model {name} here: choose {' or '.join(self.names)}, or give "
+                f"Model {name} is not available: choose {' or '.join(self.names)}, or give "
                 "owner/name of weights on the Hugging Face Hub."
             )
         with self._lock:

@@ -148,7 +148,7 @@ def _sound(path: Path, address: str, container: InputContainer) -> AudioStream:
 
 
 def _headless(container: InputContainer, stream: AudioStream) -> bool:
-    """Whether a WAV holds AAC frames without a header each: nothing tells one from the next."""
+    """Whether a WAV contains AAC frames without headers, which cannot be told apart."""
     codec = stream.codec_context
     return container.format.name == "wav" and codec.name == "aac" and bool(codec.extradata)
 

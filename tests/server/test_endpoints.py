@@ -146,7 +146,7 @@ def test_another_model_is_used_and_named_by_its_name_only(client, noisy, tmp_pat
     )
     assert np.abs(band - classic).max() > 0.01
     for stranger in (str(tmp_path), "/etc", "../checkpoints/band", "nobody"):
-        with pytest.raises(AppError, match="There is no model"):
+        with pytest.raises(AppError, match="is not available: choose"):
             denoised(client, noisy, model=stranger)
 
 

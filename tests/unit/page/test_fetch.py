@@ -142,8 +142,8 @@ def test_a_name_that_leads_out_of_the_folder_does_not(server, tmp_path):
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("missing", "studio.example answers 404 Not Found: check the link."),
-        ("page", "a web page, not to a file"),
+        ("missing", "studio.example responds with 404 Not Found: check the link."),
+        ("page", "leads to a web page: use the link of the file"),
         ("inside", "10.0.0.1 is not on the public internet"),
         ("inside_by_script", "10.0.0.1 is not on the public internet"),
         ("loop", "more than 5 times"),
