@@ -265,15 +265,15 @@ FAULTS = [
         "tests/unit/denoiser/test_levels.py",
     ),
     Fault(
-        "denoiser/offline.py",
-        "np.clip(gain * (block - before.offset), -BEYOND_SPEECH, BEYOND_SPEECH)",
-        "gain * (block - before.offset)",
+        "denoiser/stream.py",
+        "np.clip(self.gain * (wave - self.offset), -BEYOND_SPEECH, BEYOND_SPEECH)",
+        "self.gain * (wave - self.offset)",
         "tests/unit/denoiser/test_levels.py",
     ),
     Fault(
-        "denoiser/offline.py",
-        "gain * (block - before.offset)",
-        "gain * block",
+        "denoiser/stream.py",
+        "self.gain * (wave - self.offset)",
+        "self.gain * wave",
         "tests/unit/denoiser/test_levels.py",
     ),
     Fault(
