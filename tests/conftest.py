@@ -4,6 +4,7 @@ Heavy packages are imported where they are used: pytest-xdist's controller, whic
 loads this file before it starts its workers.
 """
 
+import gc
 import os
 import shutil
 import threading
@@ -17,6 +18,10 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 pytest_plugins = ["command", "hub_fixtures", "live_fixtures"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def pytest_collection_finish():
+    gc.freeze()  # torch and Gradio are a million objects, which every collection would look at
 
 
 def pytest_collection_modifyitems(items):
