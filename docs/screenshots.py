@@ -1,12 +1,14 @@
 """Pictures of the page: python docs/screenshots.py
 
 Starts the page with the embedded weights and photographs it in Chromium, into images/: with a
-result, wide, as on a phone, and dark; empty; at work; with many files; and its numbers alone.
+result, wide, as on a phone, and dark; empty; at work; with many files; and its numbers alone. Then
+its tab Live as a page of its own, with a recording as the microphone.
 """
 
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -69,6 +71,26 @@ def photograph_work(browser, url: str, go_on: threading.Event) -> None:
     save(page, "page_many")
 
 
+def microphone(folder: str) -> list[str]:
+    """What Chromium needs to take a sample for its microphone."""
+    import denoiser
+
+    voice = Path(folder) / "voice.wav"
+    denoiser.write(voice, *denoiser.read(ROOT / "samples" / "noisy" / "rain.flac"))
+    fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+    return ["--no-sandbox", *fake, f"--use-file-for-fake-audio-capture={voice}"]
+
+
+def photograph_live(browser, url: str, name: str, settings: dict) -> None:
+    """One view of the site of web/, ten seconds after its start."""
+    page = browser.new_context(**settings).new_page()
+    page.goto(url)
+    page.get_by_role("button", name="Start with headphones").click()
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_text("Finish recording 0:11").wait_for()
+    save(page, name.replace("page", "live"), full_page=True)
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -87,12 +109,13 @@ def main() -> None:
     mixing.observe = held
     page = layout.build(loading.start(None, "auto")[0])
     server.serve(page, prevent_thread_lock=True, quiet=True)
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as scratch:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=microphone(scratch))
         photograph_work(browser, page.local_url, go_on)
         for name, settings in VIEWS.items():
             photograph_result(browser, page.local_url, name, settings)
+            photograph_live(browser, f"{page.local_url}live/index.html", name, settings)
         browser.close()
     page.close()
 

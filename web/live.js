@@ -110,7 +110,7 @@ export class Live {
     this.meter(".meter.after", peaks[1]);
     const { baseLatency = 0, outputLatency = 0 } = this.running.context;
     const ms = Math.round((1000 * latency) / RATE), card = Math.round(1000 * (baseLatency + outputLatency));
-    const dropouts = underruns ? count("underruns", underruns) : say("underruns.none");
+    const dropouts = underruns ? `${count("underruns", underruns)}. ${say("underruns.info")}` : say("underruns.none");
     this.at(".facts").textContent = `${say(card ? "facts.card" : "facts", { ms, card })} · ${dropouts}`;
     if (slow && !this.running.slow) this.complain(new Trouble("slow"));
     this.running.slow = slow;
