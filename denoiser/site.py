@@ -50,7 +50,8 @@ def build(folder: StrPath, target: StrPath) -> Path:
 
 def _files() -> list[Path]:
     """Those of the page and its runtime."""
-    page = [path for path in WEB.iterdir() if path.is_file() and path.name not in SET_UP]
+    page = [*WEB.iterdir(), *(WEB / "sound").iterdir()]
+    page = [path for path in page if path.is_file() and path.name not in SET_UP]
     visible = [path for path in page if not path.name.startswith(".")]
     return [*visible, *(WEB / "runtime" / name for name in RUNTIME)]
 

@@ -1,9 +1,9 @@
 // The tab Files: choose or drop one, wait, compare, download. Nothing is uploaded.
-import { Cleaner, decode, MOST_MINUTES } from "./cleaner.js";
+import { Cleaner, decode, MOST_MINUTES } from "./sound/cleaner.js";
 import { draw, peaks } from "./outline.js";
 import { Player } from "./player.js";
-import { plain } from "./trouble.js";
-import { wavOf } from "./wav.js";
+import { plain } from "./sound/trouble.js";
+import { wavOf } from "./sound/wav.js";
 import { about, clock, say, sentence } from "./words.js";
 
 export class Files {

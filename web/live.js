@@ -1,10 +1,10 @@
 // The tab Live: the microphone, cleaned as it comes.
-import { RATE } from "./dsp.js";
-import { connect, openContext, openMicrophone, sourceOf, startWorker } from "./engine.js";
+import { RATE } from "./sound/dsp.js";
+import { connect, openContext, openMicrophone, sourceOf, startWorker } from "./sound/engine.js";
 import { Devices } from "./devices.js";
 import { Recording } from "./recording.js";
 import { Rolling } from "./rolling.js";
-import { Trouble, plain } from "./trouble.js";
+import { Trouble, plain } from "./sound/trouble.js";
 import { count, say, sentence } from "./words.js";
 
 const FLOOR_DB = -60; // of the meters
@@ -112,8 +112,15 @@ export class Live {
     const ms = Math.round((1000 * latency) / RATE), card = Math.round(1000 * (baseLatency + outputLatency));
     const dropouts = underruns ? `${count("underruns", underruns)}. ${say("underruns.info")}` : say("underruns.none");
     this.at(".facts").textContent = `${say(card ? "facts.card" : "facts", { ms, card })} · ${dropouts}`;
-    if (slow && !this.running.slow) this.complain(new Trouble("slow"));
-    this.running.slow = slow;
+    if (slow && !this.running.slow) this.tooSlow();
+  }
+
+  // The line goes on with the original; nothing is left to record
+  tooSlow() {
+    this.running.slow = true;
+    this.recording.finish();
+    this.at(".record").hidden = true;
+    this.complain(new Trouble("slow"));
   }
 
   meter(selector, peak) {

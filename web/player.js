@@ -1,5 +1,5 @@
 // Before and after in step: two sources at once, of which the side and the strength say what is heard.
-import { RATE } from "./dsp.js";
+import { RATE } from "./sound/dsp.js";
 
 export class Player {
   constructor(changed) {

@@ -1,5 +1,5 @@
 // What was cleaned, for the visitor to keep: one button, then a link to a WAV.
-import { mixed, Wav } from "./wav.js";
+import { mixed, Wav } from "./sound/wav.js";
 import { clock, say } from "./words.js";
 
 export class Recording {

@@ -1,5 +1,5 @@
 // The rolling spectrogram: the last 10 s, the original above in grey, cleaned below in indigo.
-import { height, ROWS } from "./columns.js";
+import { height, ROWS } from "./sound/columns.js";
 
 const COLUMNS = 625; // hops of 16 ms
 const LEFT = 34, GAP = 6; // px

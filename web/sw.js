@@ -1,10 +1,11 @@
 // Without a network: the page comes from here as it last came from its server. The model and its
 // runtime, 5 MB, are kept once they were used. This worker asks nobody but that server.
 const CACHE = "denoiser-live";
-const FILES = ["./", "./app.css", "./app.js", "./app.webmanifest", "./cleaner.js", "./columns.js", "./devices.js",
-  "./dsp.js", "./engine.js", "./files.js", "./icon.svg", "./level.js", "./line.js", "./live.js", "./network.js",
-  "./outline.js", "./player.js", "./recording.js", "./rolling.js", "./stream.js", "./strings.json", "./trouble.js",
-  "./wav.js", "./words.js", "./worker.js"];
+const FILES = ["./", "./app.css", "./app.js", "./app.webmanifest", "./devices.js", "./files.js", "./icon.svg",
+  "./live.js", "./outline.js", "./player.js", "./recording.js", "./rolling.js", "./strings.json", "./words.js",
+  "./sound/cleaner.js", "./sound/columns.js", "./sound/dsp.js", "./sound/engine.js", "./sound/level.js",
+  "./sound/line.js", "./sound/network.js", "./sound/stream.js", "./sound/trouble.js", "./sound/wav.js",
+  "./sound/worker.js"];
 
 self.addEventListener("install", (event) => event.waitUntil(install()));
 self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));

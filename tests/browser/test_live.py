@@ -19,7 +19,7 @@ def below_signal_db(enhanced: np.ndarray, expected: np.ndarray) -> float:
 
 
 FFT = """async (wave) => {
-  const { FFT } = await import("./dsp.js");
+  const { FFT } = await import("./sound/dsp.js");
   const fft = new FFT(), spectrum = new Float32Array(1538), back = new Float32Array(1536);
   fft.forward(Float32Array.from(wave), spectrum);
   fft.inverse(spectrum, back);
@@ -36,7 +36,7 @@ def test_the_transform_is_that_of_numpy(blank):
 
 
 ENHANCE = """async (waves) => {
-  const worker = new Worker("./worker.js", { type: "module" });
+  const worker = new Worker("./sound/worker.js", { type: "module" });
   const answer = () => new Promise((resolve, reject) => {
     worker.onerror = (event) => reject(event.message);
     worker.onmessage = ({ data }) => {
@@ -79,7 +79,7 @@ def test_the_browser_does_what_python_does(blank, sample):
 
 # The whole line in a context that stands still until the worker has each hop: all is in samples
 LINE = """async ([wave, original]) => {
-  const { connect, startWorker } = await import("./engine.js");
+  const { connect, startWorker } = await import("./sound/engine.js");
   const count = Math.floor(wave.length / 768), reports = [];
   const context = new OfflineAudioContext(1, 768 * count, 48000);
   const source = context.createBufferSource();
@@ -130,7 +130,7 @@ def test_the_live_line_does_what_python_does(blank):
 
 # The line beside a worker that gives every hop back as it was, first 4 hops late and then at once
 ECHO = """async (wave) => {
-  const { connect } = await import("./engine.js");
+  const { connect } = await import("./sound/engine.js");
   const count = Math.floor(wave.length / 768);
   const context = new OfflineAudioContext(1, 768 * count, 48000);
   const source = context.createBufferSource();

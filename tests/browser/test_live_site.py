@@ -24,8 +24,12 @@ def test_all_languages_have_the_same_words():
 
 def test_without_a_network_it_works_once_it_was_used(browser, tmp_path):
     folder = site_of_web.build(tmp_path / "denoiser")
-    kept = re.findall(r'"\./([\w.]*)"', (folder / "sw.js").read_text("utf-8"))
-    files = {path.name for path in folder.iterdir() if path.is_file()} - {"index.html", "sw.js"}
+    kept = re.findall(r'"\./([\w./]*)"', (folder / "sw.js").read_text("utf-8"))
+    files = {
+        str(path.relative_to(folder))
+        for path in (*folder.iterdir(), *(folder / "sound").iterdir())
+        if path.is_file()
+    } - {"index.html", "sw.js"}
     assert set(kept) == files | {""}
     server = site_of_web.serve(folder)
     context = browser.new_context()

@@ -3,7 +3,7 @@ import { BINS } from "./dsp.js";
 import { Trouble } from "./trouble.js";
 
 const FORMAT = "1"; // of the file, as denoiser/hops.py
-const RUNTIME = "./runtime/"; // onnxruntime-web, as prepare.mjs leaves it
+const RUNTIME = "../runtime/"; // onnxruntime-web, as prepare.mjs leaves it
 
 // -> a Network. Throws Trouble if a file is missing or changed, or if WebAssembly is blocked.
 export async function load() {
@@ -57,10 +57,10 @@ function compileAnything() {
 // The address names the digest, so that no cache gives an old file for a new one.
 async function fetchModel() {
   if (!globalThis.crypto?.subtle) throw new Trouble("https");
-  const about = parsed(await fetchBytes("./model/model.json", "model", { cache: "no-cache" }));
+  const about = parsed(await fetchBytes("../model/model.json", "model", { cache: "no-cache" }));
   if (about.format !== FORMAT) throw changed("model/model.json");
   const name = `model/${about.file ?? "model.onnx"}`;
-  const bytes = await fetchBytes(`./${name}?sha256=${about.sha256}`, "model");
+  const bytes = await fetchBytes(`../${name}?sha256=${about.sha256}`, "model");
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   if (hex !== about.sha256) throw changed(name);
@@ -76,7 +76,7 @@ function parsed(bytes) {
   }
 }
 
-// A file beside this one, unpacked where it is packed: some servers have done it by then.
+// A file of the site, unpacked where it is packed: some servers have done it by then.
 async function fetchBytes(address, what, options) {
   let bytes;
   try {
@@ -91,7 +91,7 @@ async function fetchBytes(address, what, options) {
   try {
     return new Uint8Array(await new Response(unpacked).arrayBuffer());
   } catch {
-    throw changed(address.replace(/^\.\/|\?.*/g, ""));
+    throw changed(address.replace(/^\.\.\/|\?.*/g, ""));
   }
 }
 

@@ -11,7 +11,7 @@ const SPARE = 256; // samples that must always be left
 const RAMP = 1 / 480; // of the share of the enhanced sound, a sample: 10 ms from 0 to 1
 const MOVE = 1 / 240; // from one latency to another within 5 ms
 const DRY = 64; // samples before the end at which the enhanced sound is left, as quickly
-const TOO_LATE = 32; // hops, half a second: this machine does not keep up
+const TOO_LATE = 128; // hops, 2 s: this machine does not keep up
 const REPORT = 2400; // samples, 50 ms
 
 class Line extends AudioWorkletProcessor {
