@@ -177,7 +177,7 @@ def report(before: str, after: str, dnsmos: bool) -> dict[str, Any]:
     from denoiser.report import report
 
     if not before or not after:
-        raise refusal("A recording before and one after are needed.")
+        raise refusal("Give one recording before and one after denoising.")
     with refusals():
         return report(before, after, dnsmos=dnsmos)
 

@@ -1,7 +1,8 @@
 """The words of the page in four languages: strings.json, and sentences.json for the library's.
 
-The library speaks English. A sentence of it is recognised by its words, what varies in it is taken
-out and put into the same sentence of another language; one that is not known stays English.
+The library writes English. Its sentences are matched against the patterns of sentences.json, and
+their values are inserted into the same sentence in another language. Values whose numbers are in
+`inner` are sentences or lists themselves and are translated, too. Unknown sentences stay English.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
@@ -20,6 +22,7 @@ WORDS = json.loads((HERE / "strings.json").read_text(encoding="utf-8"))
 SENTENCES = json.loads((HERE / "sentences.json").read_text(encoding="utf-8"))
 OURS = "denoiser_"  # Gradio has words of its own under some of these names
 MARKDOWN = ("title", "foot")  # filled in when the page is served
+LIST = re.compile(r", (?=the |more than )")  # between parts of what a file cannot hold
 
 
 def i18n(**values: object) -> gr.I18n:
@@ -55,11 +58,17 @@ def say(request: gr.Request | None, key: str, **values: object) -> str:
 def translated(request: gr.Request | None, sentence: str) -> str:
     """A sentence of the library in the visitor's language."""
     language = language_of(request)
-    if language == "en":
-        return sentence
+    return sentence if language == "en" else _translated(language, sentence)
+
+
+def _translated(language: str, sentence: str) -> str:
     for pattern, forms in _patterns():
         if found := pattern.fullmatch(sentence):
-            return forms[language].format(*(found[f"v{n}"] for n in range(pattern.groups)))
+            values = [found[f"v{n}"] for n in range(pattern.groups)]
+            for n in forms.get("inner", ()):
+                parts = LIST.split(values[n])
+                values[n] = ", ".join(_translated(language, part) for part in parts)
+            return forms[language].format(*values)
     return sentence
 
 
@@ -69,7 +78,7 @@ def here(sentence: str) -> str:
 
 
 @functools.cache
-def _patterns() -> list[tuple[re.Pattern[str], dict[str, str]]]:
+def _patterns() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
     """Every sentence as a pattern, with a group for what varies: {0} is v0."""
     return [(_pattern(forms["en"]), forms) for forms in SENTENCES]
 

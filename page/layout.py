@@ -12,7 +12,7 @@ from gradio.component_meta import ComponentMeta
 from gradio.data_classes import FileData, ListFiles
 
 from page import downloads, endpoints, handlers, links, loading, results, server
-from page.i18n import text
+from page.i18n import say, text, translated
 from page.lanes import Lanes
 from page.run import ZeroGpuRun
 from page.server import PRIVATE
@@ -49,7 +49,7 @@ def build(
     with gr.Blocks(title="Speech denoiser") as page:
         gr.Markdown(text("title"), elem_id="head")
         if notice:
-            gr.Markdown(f"**Please note.** {notice}", elem_id="notice")
+            _notice(page, notice)
         with gr.Tab(text("one")):
             _one(page, models, devices, handlers.starting(models, lanes, zerogpu_run))
         with gr.Tab(text("several")):
@@ -65,6 +65,16 @@ def build(
             with gr.Accordion(text("card"), open=False):
                 gr.Markdown(first.card, elem_id="card")
     return page.queue(max_size=PLACES, default_concurrency_limit=PLACES)
+
+
+def _notice(page: gr.Blocks, sentence: str) -> None:
+    """A sentence about the start of the page, in English until the visitor's language is known."""
+
+    def told(request: gr.Request) -> str:
+        return say(request, "notice", notice=translated(request, sentence))
+
+    shown = gr.Markdown(say(None, "notice", notice=sentence), elem_id="notice")
+    page.load(told, None, shown, queue=False, **QUIET)
 
 
 def part(name: str, *scripts: str) -> gr.HTML:

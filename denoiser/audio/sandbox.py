@@ -234,8 +234,11 @@ def _child(asked: int, answers: int) -> None:
         except AudioError as error:
             send("error", str(error))
         except MemoryError:
-            text = f"{Path(path).name} needs too much memory to decode: choose another file, or "
-            send("error", f"{text}export it as WAV or MP3.")
+            sentence = (
+                f"{Path(path).name} needs too much memory to decode: choose another file, or "
+                "export it as WAV or MP3."
+            )
+            send("error", sentence)
         except Exception:
             send("fault", traceback.format_exc())
 

@@ -1,5 +1,7 @@
 """The models that visitors may choose, and the one that the page starts with."""
 
+from types import SimpleNamespace
+
 import pytest
 from hub_fixtures import NAME
 
@@ -18,9 +20,13 @@ def test_the_page_falls_back_to_its_own_weights_and_says_so(server, away, folder
     models, notice = loading.start(NAME, "cpu")
     assert models.get().model.config.channels == 16
     assert f"This page runs with the weights that it came with, not with {NAME}." in notice
-    blocks = layout.build(models, notice).blocks.values()
-    texts = [block.value for block in blocks if block.elem_id == "notice"]
-    assert texts == [f"**Please note.** {notice}"]
+    page = layout.build(models, notice)
+    (shown,) = (block for block in page.blocks.values() if block.elem_id == "notice")
+    assert shown.value == f"**Please note.** {notice}"
+    (told,) = (event.fn for event in page.fns.values() if shown in event.outputs)
+    german = told(SimpleNamespace(headers={"accept-language": "de"}))
+    assert german.startswith("**Bitte beachten.** Der Hugging Face Hub ist nicht erreichbar (")
+    assert german.endswith(f"läuft mit den mitgelieferten Gewichten, nicht mit {NAME}.")
 
 
 def test_a_refused_token_does_not_keep_the_page_from_starting(server, repo, folder, monkeypatch):
