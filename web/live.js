@@ -1,6 +1,6 @@
 // The tab Live: the microphone, cleaned as it comes.
 import { RATE } from "./sound/dsp.js";
-import { connect, openContext, openMicrophone, sourceOf, startWorker } from "./sound/engine.js";
+import { begin, connect, openContext, openMicrophone, sourceOf, startWorker } from "./sound/engine.js";
 import { Devices } from "./devices.js";
 import { Recording } from "./recording.js";
 import { Rolling } from "./rolling.js";
@@ -55,7 +55,7 @@ export class Live {
     this.worker ??= await startWorker((data) => this.hear(data));
     const source = sourceOf(opened.context, opened.stream);
     Object.assign(opened, await connect(opened.context, source, this.worker, this.strength, (data) => this.report(data)));
-    await opened.context.resume();
+    await begin(opened.context);
     await this.devices.route(opened.context).catch(() => this.complain(new Trouble("output")));
     opened.volume.connect(opened.context.destination);
   }

@@ -17,6 +17,10 @@ NO_CONVERSION = """AudioContext.prototype.createMediaStreamSource = () => {
 NO_OUTPUT = """
 AudioContext.prototype.setSinkId = () => Promise.reject(new DOMException("", "NotFoundError"));
 Object.defineProperty(AudioContext.prototype, "sinkId", { get: () => "another" });"""
+NO_CARD = """
+AudioContext.prototype.resume = () => new Promise(() => {});
+const later = setTimeout;
+window.setTimeout = (call, ms, ...given) => later(call, ms === 10000 ? 0 : ms, ...given);"""
 KEEPS_STREAM = """
 const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 navigator.mediaDevices.getUserMedia = async (wish) => (window.stream = await ask(wish));"""
@@ -47,6 +51,7 @@ def told(page: Page, words: str) -> None:
         (OTHER_RATE, "cannot play at 48 kHz"),
         (NO_CONVERSION, "set the microphone to 48 kHz"),
         (NO_OUTPUT, "choose another output"),
+        (NO_CARD, "finds no sound output that works"),
         ("delete Navigator.prototype.mediaDevices", "https"),
     ],
 )

@@ -5,6 +5,7 @@ import { Trouble } from "./trouble.js";
 const here = (path) => new URL(path, import.meta.url);
 // Browsers take noise out of microphones by themselves, which leaves traces: ask for it raw
 const RAW = { noiseSuppression: false, echoCancellation: false, autoGainControl: false };
+const PATIENCE = 10000; // ms, for the sound card to begin
 const REFUSALS = {
   NotFoundError: "microphone.none",
   OverconstrainedError: "microphone.none",
@@ -47,6 +48,12 @@ export function openContext() {
   const context = new AudioContext({ sampleRate: RATE, latencyHint: "interactive" });
   if (context.sampleRate !== RATE) throw new Trouble("rate");
   return context;
+}
+
+// Without a sound card some browsers wait for one for ever
+export function begin(context) {
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Trouble("output.none")), PATIENCE));
+  return Promise.race([context.resume(), late]);
 }
 
 export function sourceOf(context, stream) {
