@@ -82,7 +82,7 @@ LIVE = """
   return { said: said().split("\\n").slice(0, 14).join(" ") };
 """
 SAME = """
-  const worker = new Worker(new URL("live/worker.js", document.baseURI), { type: "module" });
+  const worker = new Worker(new URL("live/sound/worker.js", document.baseURI), { type: "module" });
   const answer = () => new Promise((resolve, reject) => {
     worker.onerror = (event) => reject(new Error(event.message));
     worker.onmessage = ({ data }) =>
