@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
 from denoiser.files import fitting, replacing
 from page.results import Result, beside, measured, path_of, report_path
+from page.run import Work
 from page.session import warn
 
 if TYPE_CHECKING:
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
     from denoiser.mixing import Listener
 
 LOUDNESS = ("keep", "-16", "-23")  # LUFS
+# Of the work that is left: measuring levels, the sound of a video, finding a gain
+LEVELS_SHARE, SOUND_SHARE, PASSES_SHARE = 0.5, 0.3, 0.75
 CLEAR_DB = 3.0  # below full scale: no peak between samples reaches the ceiling from there
+First = TypeVar("First")
+Second = TypeVar("Second")
 
 
 class Taken(NamedTuple):
@@ -40,34 +46,80 @@ class Taken(NamedTuple):
 def take(
     result: Result, strength: float, loudness: str, form: str, notify: Notify = warn
 ) -> Generator[float, None, Taken]:
-    """The file to take away, made when it is first asked for: yields shares. Raises AudioError."""
-    from denoiser import report, video
+    """The file to take away, made when it is first asked for.
 
+    Yields the shares done, 0 to 1, ascending. Raises AudioError.
+    """
     path = path_of(result, strength, loudness, form)
     kept = path.with_name(f"{form}.json")
     if path.exists() and kept.exists():
         return Taken(**json.loads(kept.read_text()))
+    taken = yield from _in_turn(
+        _levelled(result, strength),
+        lambda _: _made(result, path, strength, loudness, form, notify),
+        LEVELS_SHARE,
+    )
+    kept.write_text(json.dumps(taken._asdict()))
+    return taken
+
+
+def _in_turn(
+    first: Generator[float, None, First],
+    then: Callable[[First], Generator[float, None, Second]],
+    weight: float,
+) -> Generator[float, None, Second]:
+    """Two pieces of work, the second made from the result of the first: yields shares of both.
+
+    The first is `weight` of the work; if it yields nothing, none of it.
+    """
+    done, work = 0.0, Work(first)
+    for share in work:
+        done = weight * share
+        yield done
+    second = Work(then(work.result))
+    for share in second:
+        yield done + (1 - done) * share
+    return second.result
+
+
+def _levelled(result: Result, strength: float) -> Generator[float, None, None]:
+    """Writes the report at a strength if there is none."""
+    from denoiser import report
+
     if not report_path(result, strength).exists():
         levels = report.Levels(result.recording, strength)
         yield from _pass(result, [levels])
         report_path(result, strength).write_text(json.dumps(levels.numbers()))
+
+
+def _made(
+    result: Result, path: Path, strength: float, loudness: str, form: str, notify: Notify
+) -> Generator[float, None, Taken]:
+    """The file of a form at `path`."""
+    if form == "video":
+        sound = take(result, strength, loudness, "wav", notify)
+        film = partial(_film, result, path, notify)
+        return (yield from _in_turn(sound, film, SOUND_SHARE))
+    if form == "removed":
+        yield from _written(result, path, strength, 1.0, None, notify)
+        return Taken(str(path))
     if form == "pictures":
         with replacing(path) as whole, zipfile.ZipFile(whole, "w") as bundle:
             for picture in pictures(result, strength):
                 stem = Path(result.original).stem
                 bundle.write(picture, fitting(stem, f"_{Path(picture).name}"))
-        taken = Taken(str(path))
-    elif form == "removed":
-        yield from _written(result, path, strength, 1.0, None, notify)
-        taken = Taken(str(path))
-    elif form == "video":
-        sound = yield from take(result, strength, loudness, "wav", notify)
-        video.replace_sound(result.original, sound.path, path, notify=notify)
-        taken = sound._replace(path=str(path))
-    else:
-        taken = yield from _taken(result, path, strength, loudness, notify)
-    kept.write_text(json.dumps(taken._asdict()))
-    return taken
+        return Taken(str(path))
+    return (yield from _taken(result, path, strength, loudness, notify))
+
+
+def _film(
+    result: Result, path: Path, notify: Notify, sound: Taken
+) -> Generator[float, None, Taken]:
+    """The video with another sound."""
+    from denoiser import video
+
+    yield from video.replacing_sound(result.original, sound.path, path, notify)
+    return sound._replace(path=str(path))
 
 
 def _taken(
@@ -75,7 +127,6 @@ def _taken(
 ) -> Generator[float, None, Taken]:
     """The mixture as WAV, FLAC or MP3, as loud as asked for."""
     from denoiser import audio
-    from denoiser.loudness import Limiter
 
     after = measured(result, strength)["after"]
     taken = Taken(str(path), after["loudness_lufs"], after["peak_dbfs"])
@@ -86,12 +137,26 @@ def _taken(
         gain_db = 20 * float(np.log10(gain))
         silent = loudness != "keep"
         return taken._replace(lufs=taken.lufs + gain_db, peak=taken.peak + gain_db, silent=silent)
-    target = float(loudness)
-    gain_db, taken = yield from _met(result, strength, target, taken)
+    return (
+        yield from _in_turn(
+            _met(result, strength, float(loudness), taken),
+            lambda met: _limited(result, strength, *met, notify),
+            PASSES_SHARE,
+        )
+    )
+
+
+def _limited(
+    result: Result, strength: float, gain_db: float, taken: Taken, notify: Notify
+) -> Generator[float, None, Taken]:
+    """The file of `taken`, with a gain and the limiter."""
+    from denoiser.loudness import Limiter
+
     about = _about(result)
     limiter = Limiter(about.sample_rate, about.channels)
-    yield from _written(result, path, strength, 10 ** (gain_db / 20), limiter, notify)
-    return taken._replace(target=target)
+    gain = 10 ** (gain_db / 20)
+    yield from _written(result, Path(taken.path), strength, gain, limiter, notify)
+    return taken
 
 
 def _met(
@@ -101,13 +166,15 @@ def _met(
     from denoiser import loudness
 
     gain_db, about = target - taken.lufs, _about(result)
+    taken = taken._replace(target=target)
     if taken.peak + gain_db < -CLEAR_DB:  # the limiter has nothing to do
         return gain_db, taken._replace(lufs=target, peak=taken.peak + gain_db)
     for number in range(loudness.PASSES):
         measure = loudness.Measure(
             about.sample_rate, about.layout, about.channels, strength, gain_db
         )
-        yield from _pass(result, [measure])
+        for share in _pass(result, [measure]):
+            yield (number + share) / loudness.PASSES
         short = target - measure.loudness_lufs
         if abs(short) <= loudness.CLOSE_LU or number == loudness.PASSES - 1:
             break

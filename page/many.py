@@ -76,7 +76,7 @@ def _one(
     result = yield from run_in_lane(models, lanes, recording, part, settings)
     making = Work(downloads.take(result, settings.strength, settings.loudness, form, notes.append))
     for share in making:
-        yield {"state": "preparing", "share": share}
+        yield {"state": "preparing", "share": share, "form": form}
     numbers = results.facts(result, settings.strength)
     floors = [max(-80.0, numbers["floors"][side]) for side in ("before", "after")]
     told = {"seconds": numbers["seconds"], "floors": floors}

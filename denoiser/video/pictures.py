@@ -46,12 +46,13 @@ def unpacked(stream: Stream) -> Callable[[av.Packet | None], list[av.Packet]]:
     return single
 
 
-def times(path: StrPath, index: int) -> Generator[None, None, np.ndarray | None]:
+def times(path: StrPath, index: int) -> Generator[float, None, np.ndarray | None]:
     """Presentation and decoding times (frames, 2) of the stream `index`, in its time base.
 
     None if the container's times can be trusted. To find out, the file is read up to the first
-    frame that is presented before its predecessor, which comes soon in a correct file. Yields None
-    as a sign of progress. Raises AudioError.
+    frame that is presented before its predecessor, which comes soon in a correct file; only for an
+    incorrect one are all frames decoded. Yields the shares of them that are decoded, 0 to 1. Raises
+    AudioError.
     """
     with audio.opened(path) as (container, _):
         stream, avi = _stream(container, index), container.format.name == "avi"
@@ -82,7 +83,7 @@ def _stream(container: InputContainer, index: int) -> VideoStream:
 
 def _given(
     container: InputContainer, stream: VideoStream, back: float
-) -> Generator[None, None, np.ndarray | None]:
+) -> Generator[float, None, np.ndarray | None]:
     """The container's times (frames, 2), or None if they reorder frames.
 
     A step back by less than `back`, in the stream's time base, is reordering; a longer one means
@@ -97,7 +98,7 @@ def _given(
                 return None
             latest = pts
         given.extend((_UNKNOWN if pts is None else pts, _UNKNOWN if dts is None else dts))
-        yield
+        yield 0.0
     return np.array(given, np.int64).reshape(-1, 2)
 
 
@@ -127,10 +128,10 @@ def _places(decoded: np.ndarray, duration: int) -> np.ndarray:
     return places
 
 
-def _ranks(path: StrPath, index: int, count: int) -> Generator[None, None, np.ndarray]:
+def _ranks(path: StrPath, index: int, count: int) -> Generator[float, None, np.ndarray]:
     """The positions (frames,) of the frames in presentation order, as the decoder outputs them.
 
-    A frame that cannot be decoded follows its predecessor.
+    Yields the shares decoded. A frame that cannot be decoded follows its predecessor.
     """
     order, shown = np.full(count, -1.0), 0
     with audio.opened(path) as (container, _):
@@ -138,7 +139,7 @@ def _ranks(path: StrPath, index: int, count: int) -> Generator[None, None, np.nd
         stream.codec_context.thread_type = "AUTO"
         stream.codec_context.options = {"skip_loop_filter": "all"}  # the images are not used
         for n, packet in enumerate(chain(_packets(container, stream), [None])):
-            yield
+            yield min(n / count, 1.0)
             if packet is not None:
                 packet.pts = packet.dts = n
             with suppress(*DAMAGE):

@@ -3,7 +3,7 @@
 import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,8 @@ BIT_RATE = 96_000  # of audio, per channel and second
 AAC_RATES = (44_100, 48_000, 88_200, 96_000)  # lower ones exist, but with frames of up to 128 ms
 OPUS_RATE = 48_000
 KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")  # other videos become .mkv
-PING_SECONDS = 1.0  # between signs of progress of the child process
+SHARE_SECONDS = 0.25  # between two shares from the child process, at least
+ORDER_SHARE = 0.7  # of the work, if all frames must be decoded to find their order
 
 
 def has_picture(path: StrPath) -> bool:
@@ -48,8 +49,17 @@ def suffix(source: StrPath) -> str:
 def replace_sound(
     source: StrPath, sound: StrPath, target: StrPath, notify: audio.Notify | None = None
 ) -> None:
+    """The same as `replacing_sound`, in one call."""
+    for _ in replacing_sound(source, sound, target, notify):
+        pass
+
+
+def replacing_sound(
+    source: StrPath, sound: StrPath, target: StrPath, notify: audio.Notify | None = None
+) -> Iterator[float]:
     """Writes the video `source` with `sound` in place of the denoised audio track.
 
+    Yields the shares done, 0 to 1, ascending; closing the generator stops the work.
     `sound` is an audio file as long as the decoded track, and starts at the same time. It is
     encoded as AAC, in .webm as Opus, and every channel keeps its speaker. Other tracks, chapters
     and tags are copied; `notify` receives a sentence about what `target` cannot hold, and one about
@@ -60,23 +70,22 @@ def replace_sound(
     try:
         with replacing(target) as temporary:
             files = (os.path.abspath(path) for path in (sound, target, temporary))
-            for _ in sandbox.run(_replaced, source, *files, notify=notify):
-                pass
+            yield from sandbox.run(_replaced, source, *files, notify=notify)
     except OSError as error:
         raise _not_written(target, error) from None
 
 
 def _replaced(
     source: Path, sound: str, target: str, temporary: str, notify: audio.Notify | None
-) -> Iterator[None]:
-    """`replace_sound` into a temporary file; yields None as a sign of progress."""
+) -> Iterator[float]:
+    """`replacing_sound` into a temporary file."""
     said: list[str] = []
-    pinged = time.monotonic()
+    told = time.monotonic()
     try:
-        for _ in _film(source, sound, Path(target), temporary, said):
-            if time.monotonic() > pinged + PING_SECONDS:
-                pinged = time.monotonic()
-                yield None
+        for share in _film(source, sound, Path(target), temporary, said):
+            if time.monotonic() > told + SHARE_SECONDS:
+                told = time.monotonic()
+                yield share
     except OSError as error:  # FFmpeg's errors are among them
         raise _not_written(Path(target), error) from None
     if notify:
@@ -86,12 +95,13 @@ def _replaced(
 
 def _film(
     source: Path, sound: str, target: Path, temporary: str, said: list[str]
-) -> Iterator[None]:
+) -> Iterator[float]:
+    """Writes the video; yields the share done for every packet, and adds remarks to `said`."""
     with audio.opened(source) as (container, stream):
         picture = _picture(container)
         if picture is None:
             raise audio.AudioError(f"{source.name} has no video track: choose a video.")
-        times = {picture.index: (yield from pictures.times(source, picture.index))}
+        times, done = yield from _times(source, picture.index)
         with _create(temporary, suffix(target), picture) as written:
             tracks = carried.Tracks(written)
             for each in container.streams:
@@ -104,12 +114,25 @@ def _film(
                     tracks.copy(each)
             written.start_encoding()
             copies = carried.packets(container, tracks.copies, times, timing.zero(container))
-            for _, packet in heapq.merge(copies, new.packets(), key=lambda each: each[0]):
+            for second, packet in heapq.merge(copies, new.packets(), key=lambda each: each[0]):
                 written.mux(packet)
-                yield
+                yield done + (1 - done) * min(max(second / new.seconds, 0.0), 1.0)
         said += _remarks(
             container, stream, target, [*tracks.lost, *_lost_tags(container, temporary)]
         )
+
+
+def _times(
+    source: Path, index: int
+) -> Generator[float, None, tuple[dict[int, np.ndarray | None], float]]:
+    """`pictures.times` of the stream `index`, by index, and the share of all work that it took."""
+    done, search = 0.0, pictures.times(source, index)
+    while True:
+        try:
+            done = ORDER_SHARE * next(search)
+        except StopIteration as end:
+            return {index: end.value}, done
+        yield done
 
 
 def _picture(container: InputContainer) -> VideoStream | None:
@@ -186,6 +209,7 @@ class _NewTrack:
             rate = OPUS_RATE
         elif rate not in AAC_RATES:
             rate = next((known for known in AAC_RATES if known % rate == 0), AAC_RATES[1])
+        self.seconds = max(about.seconds, 1 / about.sample_rate)
         self._path, self._place = sound, Placement(layout, codec)
         self._resampler = audio.Resampler(about.sample_rate, rate, about.channels)
         self.stream = container.add_stream(codec, rate=rate, layout=self._place.layout)

@@ -44,7 +44,7 @@ function stop() {
   draw();
 }
 
-const busy = (row) => ["batch.waiting", "waiting", "reading", "working"].includes(row.state);
+const busy = (row) => ["batch.waiting", "waiting", "reading", "working", "preparing"].includes(row.state);
 
 function words(row) {
   const passed = (performance.now() - since) / 1000, later = (s) => about(Math.max(1, s - passed));
@@ -55,6 +55,7 @@ function words(row) {
     case "waiting": return say("waiting", { place: place(row.place), n: row.place, time: later(row.wait) });
     case "working": return say("working", { percent, time: later(row.left) });
     case "reading": return `${say("reading")} · ${say("time.seconds", { n: Math.round(passed) })}`;
+    case "preparing": return say(percent ? "preparing.share" : "preparing", { form: say(`form.${row.form}`), percent });
     case "refused": return row.sentence;
     case "done": return [clock(row.seconds), row.quieter > 0 ? say("quieter", { db: row.quieter }) : say("quieter.none"),
       ...(row.notes ?? [])].join(" · ");
@@ -80,8 +81,8 @@ function update(row) {
   find(".output").textContent = row.output ? `→ ${row.output}` : "";
   find(".what").textContent = words(row);
   item.classList.toggle("bad", row.state === "refused");
-  const share = ["uploading", "working"].includes(row.state) ? row.share : null;
-  find(".bar").hidden = !(row.state === "uploading" || ["waiting", "reading", "working"].includes(row.state));
+  const share = ["uploading", "working", "preparing"].includes(row.state) ? row.share : null;
+  find(".bar").hidden = !["uploading", "waiting", "reading", "working", "preparing"].includes(row.state);
   find(".bar").classList.toggle("unknown", share === null);
   find(".done").style.width = share === null ? "" : `${100 * share}%`;
   const done = row.state === "done", playing = done && !player.paused && player.dataset.path === row.path;

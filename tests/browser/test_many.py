@@ -1,12 +1,16 @@
 """Many files: a row for each, which says what becomes of it, plays and gives what was made."""
 
 import re
+import threading
+import time
 
 import pytest
 import soundfile as sf
 from conftest import until
 from sounds import speech_like, write_video
 from visitor import is_seen, ten_looks
+
+from page import downloads
 
 
 @pytest.fixture
@@ -81,3 +85,26 @@ def test_each_file_becomes_what_was_asked_for_as_far_as_it_can(tab, noisy, tmp_p
         "→ inter.view_denoised.wav",
         "→ film_denoised.mp4",
     ]
+
+
+def test_a_row_says_how_far_its_video_is_and_stop_ends_it(tab, tmp_path, monkeypatch):
+    ended = threading.Event()
+
+    def slow(*settings):
+        try:
+            while True:
+                time.sleep(0.1)
+                yield 0.38
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(downloads, "take", slow)
+    write_video(tmp_path / "film.mp4", speech_like(1.0, 48000))
+    add(tab, tmp_path / "film.mp4")
+    tab.locator("button.label-wrap:visible").filter(has_text="Settings").click()
+    tab.locator("label:visible").get_by_text("Video with clean sound").click()
+    tab.get_by_role("button", name="Denoise all").click()
+    tab.get_by_text("Preparing Video with clean sound 38 %").wait_for()
+    tab.get_by_role("button", name="Stop", exact=True).click()
+    assert words(tab, 0) == "Stopped."
+    assert ended.wait(30)

@@ -1,16 +1,20 @@
 """One recording through the model, and what is made of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pyloudnorm
 import pytest
 import soundfile as sf
 import torch
-from sounds import speech_like
+from sounds import speech_like, write_video
 
 from denoiser import audio, loudness
+from denoiser.audio import sandbox
 from denoiser.models.band import BandUNet, BandUNetConfig
+from denoiser.video import remux
 from page import downloads, loading, results
-from page.run import READING, Settings, finished, run
+from page.run import READING, Settings, Work, finished, run
 
 
 @pytest.fixture
@@ -81,6 +85,27 @@ def test_the_share_done_grows_while_the_recording_is_read_and_worked_on(small, t
     assert np.diff(shares).min() >= 0.01
     assert np.diff(read, prepend=0).max() < 0.02
     assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("form", ["wav", "removed", "video"])
+@pytest.mark.parametrize("loudness", ["keep", "-23"])
+def test_the_share_done_of_a_download_grows_to_its_end(
+    small, tmp_path, monkeypatch, form, loudness
+):
+    """Levels, gain, sound and pictures one after another, without a step back."""
+    monkeypatch.setattr(sandbox, "_inside", True)  # where a test can ask for every share
+    monkeypatch.setattr(remux, "SHARE_SECONDS", -1.0)
+    path = tmp_path / "talk.mp4"
+    write_video(path, speech_like(40.0, 16000), 16000)
+    settings = Settings(1.0, "small", "auto", False, "keep")
+    result = finished(run(small, str(path), tmp_path, settings))
+    making = Work(downloads.take(result, 0.5, loudness, form))
+    shares = np.array(list(making))
+    assert Path(making.result.path).suffix == (".mp4" if form == "video" else ".wav")
+    assert shares[0] < 0.2
+    assert np.diff(shares).min() >= 0
+    assert shares[-1] == pytest.approx(1, abs=0.01)
+    assert len(shares) > (100 if form == "video" else 4)
 
 
 @pytest.mark.parametrize("target", [-16, -23])

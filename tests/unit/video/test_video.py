@@ -3,9 +3,12 @@
 import av
 import numpy as np
 import pytest
+from films import film
 from sounds import encode
 
 from denoiser import audio, video
+from denoiser.audio import sandbox
+from denoiser.video import remux
 
 PICTURES = 25  # a second
 SECONDS, BURST = 4.0, 3.0  # of sound, and where a burst of 0.1 s lies in it
@@ -98,6 +101,38 @@ def test_pictures_are_the_same_and_the_new_sound_is_in_step(tmp_path, name):
     )  # 0.3 dB
     with av.open(str(target)) as container:
         assert {k.lower(): v for k, v in container.metadata.items()}["title"] == "An interview"
+
+
+@pytest.fixture
+def every_share(monkeypatch):
+    """The share of every packet, from this process, where a test can ask for it."""
+    monkeypatch.setattr(sandbox, "_inside", True)
+    monkeypatch.setattr(remux, "SHARE_SECONDS", -1.0)
+
+
+@pytest.mark.parametrize("name", ["pictures.mp4", "order.avi"])
+def test_the_share_done_grows_from_0_to_1(tmp_path, every_share, name):
+    """Also where all pictures must be decoded first, to find their order."""
+    if name == "order.avi":
+        film(tmp_path / name, "avi", "libx264", "libmp3lame", bf="2", g="12")
+    else:
+        write(tmp_path / name)
+    audio.write(tmp_path / "sound.wav", *audio.read(tmp_path / name))
+    files = tmp_path / name, tmp_path / "sound.wav", tmp_path / f"out{video.suffix(name)}"
+    shares = np.array(list(video.replacing_sound(*files)))
+    assert len(shares) > 100
+    assert (shares[0], shares[-1]) == (pytest.approx(0, abs=0.05), pytest.approx(1, abs=0.05))
+    assert 0 <= np.diff(shares).min() <= np.diff(shares).max() < 0.1 + (name == "order.avi")
+
+
+def test_a_video_that_is_no_longer_wanted_leaves_no_file(tmp_path, every_share):
+    write(tmp_path / "film.mp4")
+    audio.write(tmp_path / "sound.wav", *audio.read(tmp_path / "film.mp4"))
+    work = video.replacing_sound(*(tmp_path / n for n in ("film.mp4", "sound.wav", "out.mp4")))
+    assert next(work) < 1
+    assert len(list(tmp_path.iterdir())) == 3
+    work.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"film.mp4", "sound.wav"}
 
 
 def test_the_ending_says_which_container(tmp_path):
