@@ -1,4 +1,4 @@
-"""The denoiser as a static site: it runs in the visitor's browser, from any host and any path."""
+"""Building a static site that runs the denoiser in the browser, on any host and at any path."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _HERE = Path(__file__).parent
 # Inside the installed package, or beside it in a checkout
 WEB = next((path for path in (_HERE / "web", _HERE.parent / "web") if path.is_dir()), _HERE / "web")
 RUNTIME = ("ort.mjs", "ort.wasm.gz")
-SET_UP = ("package.json", "prepare.mjs", "requirements.txt")  # what no visitor needs
+SET_UP = ("package.json", "prepare.mjs", "requirements.txt")  # not part of the site
 MODEL = "model.onnx.gz"
 
 
 class SiteError(DenoiserError):
-    """The site cannot be made; the text says why."""
+    """The site cannot be built."""
 
 
 def build(folder: StrPath, target: StrPath) -> Path:
-    """A site in the folder `target`, with the causal model of a checkpoint folder.
+    """Writes a site with the causal model of a checkpoint folder to `target`, and returns `target`.
 
-    Files of the same names are replaced, others stay. Raises SiteError where the runtime is
-    missing, and what `export` does.
+    Files of the same names are replaced, others are kept. Raises SiteError if the runtime is
+    missing, CheckpointError as `export` does.
     """
     target = Path(target)
     if not all((WEB / "runtime" / name).is_file() for name in RUNTIME):
@@ -49,7 +49,7 @@ def build(folder: StrPath, target: StrPath) -> Path:
 
 
 def _files() -> list[Path]:
-    """Those of the page and its runtime."""
+    """The files of the page and of the runtime."""
     page = [*WEB.iterdir(), *(WEB / "sound").iterdir()]
     page = [path for path in page if path.is_file() and path.name not in SET_UP]
     visible = [path for path in page if not path.name.startswith(".")]

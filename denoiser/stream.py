@@ -1,8 +1,8 @@
-"""Sound through a model as it comes: the one path of whole recordings and of live sound.
+"""Streaming audio through a model: the common path of whole recordings and live sound.
 
-A wave is levelled, resampled to the model's rate, enhanced in chunks, resampled back and brought to
-the level that it had. `offline` takes long chunks with a look-ahead, and one level for all of a
-recording; `Stream` takes hops of 16 ms and a level that follows the voice.
+The pipeline levels a wave, resamples it to the model's rate, enhances it in chunks, resamples it
+back and restores its level. `offline` uses long chunks with look-ahead and one gain for the whole
+recording; `Stream` uses hops of 16 ms and a gain that follows the voice.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from denoiser import audio
 if TYPE_CHECKING:
     from denoiser.models import Model
 
-LEVEL_DBFS = -26.0  # of the active parts, before the model: the middle of what it was trained on
-BEYOND_SPEECH = 10.0  # 46 dB above that level
-HOP_SECONDS = 0.016  # of a level that follows the voice
+LEVEL_DBFS = -26.0  # active level at the model's input: the middle of its training range
+BEYOND_SPEECH = 10.0  # clipping limit, 46 dB above that level
+HOP_SECONDS = 0.016  # between two measurements of a running level
 UP, DOWN, PAUSE = (1 - math.exp(-HOP_SECONDS / seconds) for seconds in (0.1, 3.0, 30.0))
-GATE = 0.1  # of the level's power: below it is a pause
-SILENT_POWER = 10**-7.5  # -75 dBFS: below it nothing is to be heard of a voice
+GATE = 0.1  # times the level's power; anything below is a pause
+SILENT_POWER = 10**-7.5  # -75 dBFS; a voice is inaudible below
 
 
 class Enhancer(Protocol):
-    """A model at work on one recording, at its own rate, with as many samples out as in."""
+    """The state of a model in one recording, at the model's rate; output as long as the input."""
 
     def push(self, wave: np.ndarray) -> Iterator[np.ndarray]:
-        """(C, n) -> what is ready, piece by piece (C, m)."""
+        """(C, n) -> the finished samples, in pieces (C, m)."""
 
     def flush(self) -> Iterator[np.ndarray]:
         """The rest."""
 
 
 class Leveller(Protocol):
-    """Brings waves to the level that models are made for."""
+    """Scales waves to the level that models are trained for."""
 
     def push(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(C, n) -> levelled samples (C, m) that are ready, and the gain of each, (1, m)."""
+        """(C, n) -> finished levelled samples (C, m), and the gain of each (1, m)."""
 
     def flush(self) -> tuple[np.ndarray, np.ndarray]:
         """The rest."""
 
 
 class Constant:
-    """One gain, and a constant part to subtract, for all of a recording.
+    """Subtracts a constant `offset` (C, 1) and applies one gain to the whole recording.
 
-    What single broken samples have beyond speech is cut off.
+    Isolated faulty samples are clipped at BEYOND_SPEECH.
     """
 
     def __init__(self, gain: float, offset: np.ndarray):
@@ -70,17 +70,17 @@ class Constant:
 
 
 class Running:
-    """A gain that follows the voice as it comes: fast up, slowly down, steady in pauses.
+    """A gain that follows the level of the voice: attack in 0.1 s, release in 3 s, 30 s in pauses.
 
-    Levels are powers of hops of 16 ms of the loudest channel. Of three neighbours the median
-    counts, so that a click does not. Within a hop the gain moves in a line to its next value.
+    The level is the power of the loudest channel in hops of 16 ms; the median of three consecutive
+    hops suppresses clicks. The gain changes linearly within a hop.
     """
 
     def __init__(self, sample_rate: int, channels: int):
         self.size = round(HOP_SECONDS * sample_rate)
         self.held = _Queue(channels)
         self.recent: deque[float] = deque(maxlen=3)  # powers of hops
-        self.level = 0.0  # power of the voice; 0.0 before anything was heard
+        self.level = 0.0  # power of the voice; 0.0 before the first sound
         self.gain = 1.0
 
     def push(self, wave: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ class Running:
         return np.clip(gain * wave, -BEYOND_SPEECH, BEYOND_SPEECH), gain
 
     def _gains(self, hop: np.ndarray) -> np.ndarray:
-        """Of each sample of a hop (C, n)."""
+        """The gain of each sample of a hop (C, n), shape (n,)."""
         self.recent.append(float(hop.var(axis=1, dtype=np.float64).max()))
         self._follow(sorted(self.recent)[(len(self.recent) - 1) // 2])
         before, self.gain = self.gain, self.gain
@@ -119,9 +119,9 @@ class Running:
 
 
 class Pipeline:
-    """A model between a leveller and its inverse, at any rate; in all as much comes out as went in.
+    """A model between a leveller and its inverse, at any rate; output as long as the input.
 
-    `strength` may be changed at any time: 1 is the enhanced wave, 0 the input bit for bit.
+    `strength` can be changed at any time: 1 gives the enhanced wave, 0 the input, bit for bit.
     """
 
     def __init__(
@@ -137,12 +137,12 @@ class Pipeline:
         self.noisy, self.gains = _Queue(inwards.channels), _Queue(1)
 
     def push(self, wave: np.ndarray) -> np.ndarray:
-        """(C, n), float32 -> (C, m): what is ready."""
+        """(C, n), float32 -> finished samples (C, m)."""
         self.noisy.put(wave)
         return self._through(*self.leveller.push(wave), last=False)
 
     def flush(self) -> np.ndarray:
-        """The rest (C, m), after which nothing may be pushed."""
+        """The rest (C, m); `push` must not be called afterwards."""
         wave = self._through(*self.leveller.flush(), last=True)
         missing = len(self.noisy)  # resampling twice may drop a sample at the very end
         return np.pad(wave, ((0, 0), (0, missing)))
@@ -160,17 +160,17 @@ class Pipeline:
 
 
 class Stream:
-    """Live sound without its noise: push() what came in, take what is ready.
+    """Denoises live sound: `push` takes samples of the input and returns finished ones.
 
         stream = denoiser.Stream(sample_rate=48000, channels=1)
         for wave in microphone:  # (C, n) float32, any n
             loudspeaker(stream.push(wave))  # (C, m)
 
-    All that comes out, with `flush()` at the end, is as long as what came in, and its sample n
-    belongs to sample n of the input. `model` is the name of an embedded causal model, a folder,
-    a name on the Hugging Face Hub, a loaded model, or a file made by `denoiser export`, which
-    needs no PyTorch. Models that are not causal raise ValueError, and those that cannot be read
-    CheckpointError.
+    The whole output, `flush()` included, is as long as the input, and sample n of it corresponds to
+    sample n of the input. `model` is the name of an embedded causal model, a folder, a name on the
+    Hugging Face Hub, a loaded model, or a file made by `denoiser export`, for which PyTorch is not
+    needed. Raises ValueError if the model is not causal or another argument is out of range, and
+    CheckpointError if the model cannot be read.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class Stream:
 
     @property
     def strength(self) -> float:
-        """1 removes all the noise, 0 none; may be set while sound runs."""
+        """1 removes all noise, 0 none; can be changed between two calls of `push`."""
         return self._strength
 
     @strength.setter
@@ -204,22 +204,22 @@ class Stream:
         self._strength = self._pipeline.strength = value
 
     def push(self, wave: np.ndarray) -> np.ndarray:
-        """(C, n) float32, any n -> (C, m): what is ready. Raises ValueError for other arrays."""
+        """(C, n) float32, any n -> finished samples (C, m). Raises ValueError for other arrays."""
         audio.check_shape(wave, self.channels)
         if wave.dtype != np.float32:
-            raise ValueError(f"A stream takes float32 samples, got {wave.dtype}.")
+            raise ValueError(f"Stream takes float32 samples, got {wave.dtype}.")
         if not np.isfinite(wave).all():
-            raise ValueError("A stream takes finite samples, got NaN or infinity.")
+            raise ValueError("Stream takes finite samples, got NaN or infinity.")
         return self._pipeline.push(wave)
 
     def flush(self) -> np.ndarray:
-        """The rest (C, m); after it the stream is as new."""
+        """The rest (C, m); resets the stream."""
         wave = self._pipeline.flush()
         self.reset()
         return wave
 
     def reset(self) -> None:
-        """Forget all that came in."""
+        """Discards all input so far."""
         self._pipeline = Pipeline(
             self._model.enhancer(self.channels),
             *self._resamplers(self.channels),
@@ -228,15 +228,15 @@ class Stream:
         )
 
     def _resamplers(self, channels: int) -> tuple[audio.Resampler, audio.Resampler]:
-        """To the model's rate and back; filters of half the length that recordings have."""
+        """Resamplers to the model's rate and back, with half the filter length of `offline`."""
         rates = self.sample_rate, self._model.sample_rate
         there, back = rates, rates[::-1]
         return audio.Resampler(*there, channels, "HQ"), audio.Resampler(*back, channels, "HQ")
 
     def _latency(self) -> int:
-        """Samples that must follow a sample before it comes out: hops, and what filters hold.
+        """The largest number of input samples held back, by hops and by filters.
 
-        Resamplers give out blocks: what counts is the most that is ever held.
+        Resamplers return blocks, so that the number varies; it is measured by a trial run.
         """
         (there, back), model = self._resamplers(1), self._model
         leveller = Running(self.sample_rate, 1)
@@ -251,12 +251,12 @@ class Stream:
 
 
 class _Causal(NamedTuple):
-    """What Stream knows of a model, in PyTorch or exported."""
+    """A causal model, in PyTorch or exported, as `Stream` uses it."""
 
-    enhancer: Callable[[int], Enhancer]  # for so many channels
+    enhancer: Callable[[int], Enhancer]  # for a number of channels
     sample_rate: int  # Hz
-    hop: int  # samples
-    delay: int
+    hop: int  # samples at that rate
+    delay: int  # samples at that rate
 
 
 def _causal(source: str | PathLike[str] | Model) -> _Causal:
@@ -270,7 +270,7 @@ def _causal(source: str | PathLike[str] | Model) -> _Causal:
 
     model = _loaded(source) if isinstance(source, str | PathLike) else source
     if not getattr(model.config, "causal", False):
-        raise ValueError("Stream needs a causal model, such as band-live: this one hears ahead.")
+        raise ValueError("Stream needs a causal model: use one such as band-live.")
     rate, hop = model.config.sample_rate, model.config.hop_length
     return _Causal(
         lambda channels: Chunks(model, hop / rate, warnings.warn), rate, hop, model.delay
@@ -288,19 +288,20 @@ def _loaded(source: str | PathLike[str]) -> Model:
 
 
 def mixed(noisy: np.ndarray, enhanced: np.ndarray, strength: float) -> np.ndarray:
-    """What strength means: noisy + strength * (enhanced - noisy), exact at 0 and 1."""
+    """noisy + strength * (enhanced - noisy), exact at strength 0 and 1."""
     if strength in (0, 1):
         return enhanced if strength else noisy
     return noisy + np.float32(strength) * (enhanced - noisy)
 
 
 def check_strength(strength: float) -> None:
+    """Raises ValueError unless 0 <= strength <= 1."""
     if not 0 <= strength <= 1:
-        raise ValueError(f"strength goes from 0 (the input) to 1 (fully enhanced), got {strength}.")
+        raise ValueError(f"strength must be from 0 (input) to 1 (fully enhanced), got {strength}.")
 
 
 class _Queue:
-    """Samples (C, n) that wait for their turn."""
+    """A FIFO of samples (C, n)."""
 
     def __init__(self, channels: int):
         self.waves = [np.zeros((channels, 0), np.float32)]
@@ -314,7 +315,7 @@ class _Queue:
         self.count += wave.shape[1]
 
     def take(self, count: int) -> np.ndarray:
-        """The first `count` of them."""
+        """Removes and returns the first `count` samples."""
         whole = np.concatenate(self.waves, axis=1)
         self.waves, self.count = [whole[:, count:]], self.count - count
         return whole[:, :count]

@@ -1,7 +1,8 @@
-"""The command line: `denoiser denoise | stream | plot | export | publish`. It only translates.
+"""The command line: `denoiser denoise | stream | plot | export | publish`.
 
-A user error is one sentence on stderr and exit code 1 (2 for a wrong option, by argparse); results
-are named on stdout. What is heavy is imported inside the functions, so that `--help` is quick.
+It only translates arguments into calls of the library. A user error is one sentence on stderr and
+exit code 1 (2 for an invalid option, from argparse); stdout lists the results. Heavy modules are
+imported inside functions, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="denoiser", description="Take the noise out of recorded speech."
+        prog="denoiser", description="Remove noise from recorded and live speech."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -44,24 +45,28 @@ def _parser() -> argparse.ArgumentParser:
         "--out",
         type=_folder,
         metavar="FOLDER",
-        help="folder for the results (default: beside each file); files in a folder that is given "
-        "keep their path from there on, and its name if more than one folder or file is given",
+        help="folder for the results (default: beside each file); files found in a folder keep "
+        "their path below it, preceded by its name if there is more than one argument",
     )
     denoise.add_argument(
         "--model",
         default=os.environ.get("DENOISER_MODEL") or None,
         metavar="FOLDER|OWNER/NAME[@REVISION]",
-        help="checkpoint here or on the Hugging Face Hub (default: $DENOISER_MODEL, otherwise "
+        help="local checkpoint or one on the Hugging Face Hub (default: $DENOISER_MODEL, otherwise "
         "the embedded one)",
     )
     denoise.add_argument(
-        "--strength", type=_strength, default=1.0, metavar="0..1", help="1: all the noise, 0: none"
+        "--strength",
+        type=_strength,
+        default=1.0,
+        metavar="0..1",
+        help="1 removes all noise, 0 none (default: 1)",
     )
     denoise.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    denoise.add_argument("--force", action="store_true", help="overwrite results that exist")
+    denoise.add_argument("--force", action="store_true", help="overwrite existing results")
 
     live.add_stream(commands, _strength)
-    plot = commands.add_parser("plot", help="picture a clean, a noisy and a denoised recording")
+    plot = commands.add_parser("plot", help="plot a clean, a noisy and a denoised recording")
     plot.set_defaults(run=_plot)
     for name in ("clean", "noisy", "denoised"):
         plot.add_argument(name, type=_path, metavar=name.upper())
@@ -81,35 +86,35 @@ def _parser() -> argparse.ArgumentParser:
 def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     publish = commands.add_parser(
         "publish",
-        help="send a checkpoint, or this checkout as a Space, to the Hugging Face Hub",
+        help="upload a checkpoint, or this checkout as a Space, to the Hugging Face Hub",
         usage="%(prog)s FOLDER OWNER/NAME [options]\n       %(prog)s --space OWNER/NAME [options]\n"
         "       %(prog)s --space OWNER/NAME --static [options]",
-        description="Sends one commit; what is there already is not sent again. The token is the "
-        "one of `hf auth login`, or HF_TOKEN.",
+        description="Makes one commit and uploads only what has changed. Uses the token of "
+        "`hf auth login`, or HF_TOKEN.",
     )
     publish.set_defaults(run=_publish, parser=publish)
     publish.add_argument(
         "folder", nargs="?", type=_path, metavar="FOLDER", help="a folder with config.json"
     )
-    publish.add_argument("name", nargs="?", metavar="OWNER/NAME", help="its name on the Hub")
+    publish.add_argument("name", nargs="?", metavar="OWNER/NAME", help="the name on the Hub")
     publish.add_argument(
         "--space",
         metavar="OWNER/NAME",
-        help="publish the page of this checkout as this Space; other files there are removed",
+        help="publish the page of this checkout as this Space, and delete its other files",
     )
     publish.add_argument(
         "--static",
         action="store_true",
-        help="publish the site that runs in the visitor's browser instead of the page",
+        help="publish the site that runs in the browser instead of the page",
     )
     publish.add_argument(
         "--model",
         metavar="OWNER/NAME[@REVISION]",
-        help="weights on the Hub that the Space is to run (default: those in checkpoints/band)",
+        help="weights on the Hub for the Space (default: those in checkpoints/band)",
     )
-    publish.add_argument("--private", action="store_true", help="for you only, if it is new")
-    publish.add_argument("--revision", metavar="BRANCH", help="of a model (default: main)")
-    publish.add_argument("--dry-run", action="store_true", help="list the files and send nothing")
+    publish.add_argument("--private", action="store_true", help="make a new repository private")
+    publish.add_argument("--revision", metavar="BRANCH", help="branch for a model (default: main)")
+    publish.add_argument("--dry-run", action="store_true", help="list the files without uploading")
 
 
 def _strength(text: str) -> float:
@@ -123,8 +128,8 @@ def _strength(text: str) -> float:
 
 
 def _path(text: str) -> Path:
-    if not text:  # of a variable that is not set: Path("") would be the working folder
-        raise argparse.ArgumentTypeError("an empty name is no file or folder")
+    if not text:  # from an unset variable; Path("") would be the working folder
+        raise argparse.ArgumentTypeError("the name of a file or folder is empty")
     return Path(text)
 
 
@@ -149,14 +154,14 @@ def _denoise(arguments: argparse.Namespace) -> int:
 
 
 def _jobs(files: list[Path], out: Path | None, force: bool) -> tuple[list[tuple[Path, Path]], int]:
-    """Which source goes to which target, and how many were refused (each with a sentence)."""
+    """Pairs of source and target, and the number of refused files (a sentence is said of each)."""
     from denoiser.cli import batch
 
     return batch.plan(files, out, force=force, notify=console.say)
 
 
 def _run(model: Model, jobs: list[tuple[Path, Path]], strength: float) -> int:
-    """Denoises each source to its target; goes on after a bad one; how many were bad."""
+    """Denoises each source to its target, past failures, and returns their number."""
     from tqdm import tqdm
 
     from denoiser.audio import AudioError
@@ -164,7 +169,7 @@ def _run(model: Model, jobs: list[tuple[Path, Path]], strength: float) -> int:
 
     failed = 0
     form = "{desc} {percentage:3.0f}% |{bar}| {elapsed} < {remaining}"
-    # disable=None: no bar where stderr is not a terminal
+    # disable=None: no bar if stderr is not a terminal
     with tqdm(total=len(jobs), bar_format=form, file=sys.stderr, disable=None) as bar:
         for done, (source, target) in enumerate(jobs):
             bar.set_description(console.printable(console.one_line(source.name), sys.stderr))
@@ -198,9 +203,9 @@ def _plot(arguments: argparse.Namespace) -> int:
     (clean, sample_rate), (noisy, _), (denoised, _) = sounds
     if len({(wave.shape, rate) for wave, rate in sounds}) > 1:
         console.say(
-            "The three files differ in length, channels or sample rate: "
+            "The three files differ in length, channels or sample rate ("
             + ", ".join(f"{wave.shape[1]} x {wave.shape[0]} at {rate} Hz" for wave, rate in sounds)
-            + "; give three versions of one recording."
+            + "): give three versions of one recording."
         )
         return 1
     waves = {"Clean": clean, "Noise": noisy - clean, "Mixture": noisy, "Denoised": denoised}

@@ -1,4 +1,4 @@
-"""Which recording goes to which file: folders keep their tree, and no result replaces another."""
+"""Assigning a target file to every source: folders keep their structure, and no targets collide."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ ENDING = "_denoised"
 def plan(
     given: list[Path], out: Path | None, *, force: bool, notify: Callable[[str], None]
 ) -> tuple[list[tuple[Path, Path]], int]:
-    """Files and folders -> (source, target) for each recording, and how many were refused.
+    """Files and folders -> (source, target) for each recording, and the number of refused files.
 
-    Without `out` a target is beside its source. Otherwise what lies in a folder keeps its path from
-    there on under `out`; if more than this folder was given, the folder keeps its name, too. Of two
-    sources whose targets only case or Unicode's normal form would tell apart, the second gets
-    another name, and `notify` a sentence, as for everything that is refused.
+    Without `out`, a target is beside its source. Otherwise the files of a folder keep their
+    relative path under `out`, preceded by the name of the folder if there are other arguments. If
+    two targets would differ only in case or Unicode normalization, the second gets another name.
+    `notify` receives a sentence about each renamed or refused file.
     """
     refused: list[str] = []
 
@@ -31,19 +31,21 @@ def plan(
         refused.append(sentence)
         notify(sentence)
 
-    # what each is on disk -> its path, and its folder under `out`
+    # real path -> path as given or found, and its folder under `out`
     sources: dict[str, tuple[Path, Path]] = {}
     for source, folder in _sources(list(dict.fromkeys(given)), refuse):
         place = os.path.join(os.path.realpath(source.parent), source.name)
-        sources.setdefault(place, (source, folder))  # it may be named twice, or named and found
+        sources.setdefault(place, (source, folder))  # given twice, or given and found
     busy, names = set(map(_key, sources)), _Names()
     jobs: list[tuple[Path, Path]] = []
     for source, folder in sources.values():
         target, remark = names.take(source, out / folder if out else source.parent)
         if os.path.exists(target) and not force:
-            refuse(f"{target} exists: give --force to overwrite it, or -o for another folder.")
+            refuse(f"{target} exists: overwrite it with --force, or choose a folder with -o.")
         elif _key(target) in busy:
-            refuse(f"{target} is to be denoised itself: give -o for the result of {source}.")
+            refuse(
+                f"{target} is also a source: choose a folder for the result of {source} with -o."
+            )
         else:
             jobs.append((source, target))
             if remark:
@@ -52,7 +54,7 @@ def plan(
 
 
 def _sources(given: list[Path], refuse: Callable[[str], None]) -> Iterator[tuple[Path, Path]]:
-    """Each recording, and the folder that its result is to be in under `out`."""
+    """Each recording, and the folder of its result under `out`."""
     kept = _kept(given)
     for path in given:
         if path not in kept:
@@ -64,23 +66,23 @@ def _sources(given: list[Path], refuse: Callable[[str], None]) -> Iterator[tuple
             refuse(f"{error.filename} cannot be searched: {why}.")
         files = [file for file in found.files if not file.stem.endswith(ENDING)]
         if not files and not found.closed:
-            refuse(f"{path} holds no audio or video file{_only(found.others)}.")
+            refuse(f"{path} contains no audio or video file{_only(found.others)}.")
         for file in files:
             yield file, kept[path] / file.parent.relative_to(path)
 
 
 def _only(others: list[Path]) -> str:
     if not others:
-        return ": nothing to denoise there"
+        return ": choose another folder"
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    return f", only {others[0].name}{more}, in which no sound was found"
+    return f", only {others[0].name}{more}, without audio"
 
 
 def _kept(given: list[Path]) -> dict[Path, Path]:
-    """Folder -> what is kept of its own path.
+    """Folder -> the part of its path that its results keep.
 
-    Nothing if it is all that is given; otherwise its name, and where two folders have the same, as
-    many of the names above as tell them apart.
+    Empty for a single argument; otherwise the folder's name, with as many parent folders as make
+    all of them distinct.
     """
     folders = {path: Path(os.path.abspath(path)).parts[1:] for path in given if os.path.isdir(path)}
     if len(given) == 1:
@@ -92,16 +94,17 @@ def _kept(given: list[Path]) -> dict[Path, Path]:
 
 
 class _Names:
-    """The targets that are taken already, by what a file system may take for the same."""
+    """The targets assigned so far; paths that a file system may treat as equal count as one."""
 
     def __init__(self) -> None:
         self.taken: dict[str, tuple[Path, Path]] = {}  # key -> source and target
         self.numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
 
     def take(self, source: Path, folder: Path) -> tuple[Path, str | None]:
-        """A target that no other source has, and a sentence where it is not the usual one.
+        """A unique target, and a sentence if it is not the usual one.
 
-        talk_denoised.wav; talk_mp3_denoised.wav beside that of a talk.wav; or talk-2_denoised.wav.
+        The usual one is talk_denoised.wav; the alternatives are talk_mp3_denoised.wav, if the other
+        source has another ending, and talk-2_denoised.wav.
         """
         usual = folder / fitting(source.stem, f"{ENDING}.wav")
         first, theirs = self.taken.setdefault(_key(usual), (source, usual))
@@ -113,10 +116,10 @@ class _Names:
             target = folder / fitting(source.stem, f"{extra}{ENDING}.wav")
             if self.taken.setdefault(_key(target), (source, target))[0] is source:
                 break
-        return target, f"{source} becomes {target}: {theirs} is the result of {first}."
+        return target, f"{source} is written to {target}: {theirs} is the result of {first}."
 
 
 def _key(path: StrPath) -> str:
-    """The same for paths that some file system takes for one: macOS and Windows ignore case."""
+    """Equal for paths that a file system may treat as equal: macOS and Windows ignore case."""
     folded = unicodedata.normalize("NFD", os.path.realpath(path)).casefold()
     return unicodedata.normalize("NFD", folded)

@@ -1,4 +1,4 @@
-"""Live sound: `denoiser stream` cleans it here, `denoiser export` takes its model elsewhere."""
+"""`denoiser stream`, which denoises live sound, and `denoiser export`, which exports its model."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from denoiser.errors import DenoiserError, needing
 if TYPE_CHECKING:
     from denoiser.stream import Stream
 
-Commands: TypeAlias = Any  # argparse has no public name for them
+Commands: TypeAlias = Any  # argparse has no public name for subparsers
 FORMATS: dict[str, np.dtype] = {"s16": np.dtype("<i2"), "f32": np.dtype("<f4")}
-PIECE_BYTES = 1 << 16  # read from a pipe at a time, at most
+PIECE_BYTES = 1 << 16  # read from a pipe at once, at most
 FULL_SCALE = 32768.0
 
 
 class DeviceError(DenoiserError):
-    """A sound card, or what it needs, is not there; the text says what to do."""
+    """A sound device, or a library that it requires, is missing or cannot be used."""
 
 
 def add_stream(commands: Commands, strength: Callable[[str], float]) -> None:
-    """The parser of `denoiser stream`."""
+    """Adds the parser of `denoiser stream`; `strength` converts its option."""
     stream = commands.add_parser(
         "stream",
-        help="denoise live sound: from a pipe or a microphone, into a pipe or a loudspeaker",
-        description="Raw interleaved samples from stdin to stdout, 32 ms late at 48 kHz; with "
-        "--input or --output, a sound card takes the place of one of them, or of both.",
+        help="denoise live sound from a pipe or microphone, to a pipe or loudspeaker",
+        description="Reads raw interleaved samples from stdin and writes them to stdout with a "
+        "delay of 32 ms at 48 kHz. --input and --output select sound devices instead.",
         epilog="Example: arecord -f S16_LE -r 48000 | denoiser stream | aplay -f S16_LE -r 48000",
     )
     stream.set_defaults(run=run_stream, parser=stream)
@@ -44,10 +44,14 @@ def add_stream(commands: Commands, strength: Callable[[str], float]) -> None:
         "--format",
         choices=FORMATS,
         default="s16",
-        help="of samples in pipes: 16-bit integers or 32-bit floats, little-endian (default: s16)",
+        help="samples in pipes: 16-bit integers or 32-bit floats, little-endian (default: s16)",
     )
     stream.add_argument(
-        "--strength", type=strength, default=1.0, metavar="0..1", help="1: all the noise, 0: none"
+        "--strength",
+        type=strength,
+        default=1.0,
+        metavar="0..1",
+        help="1 removes all noise, 0 none (default: 1)",
     )
     stream.add_argument(
         "--model",
@@ -59,33 +63,33 @@ def add_stream(commands: Commands, strength: Callable[[str], float]) -> None:
         stream.add_argument(
             f"--{name}",
             metavar="DEVICE",
-            help=f"a {what} by number or part of its name, or `default` (see --list)",
+            help=f"{what}, by number or part of its name, or `default` (see --list)",
         )
-    stream.add_argument("--list", action="store_true", help="name the sound devices, then stop")
+    stream.add_argument("--list", action="store_true", help="list the sound devices and exit")
 
 
 def add_export(commands: Commands) -> None:
-    """The parser of `denoiser export`."""
+    """Adds the parser of `denoiser export`."""
     export = commands.add_parser(
         "export",
-        help="make an ONNX file of a causal model, or a web site that runs it in the browser",
-        description="The file is tried against the model before it is written. "
-        "`denoiser stream --model FILE.onnx` and denoiser.Stream take it, without PyTorch.",
+        help="export a causal model as an ONNX file, or as a site that runs it in the browser",
+        description="Compares the export with the model before writing it. `denoiser stream "
+        "--model FILE.onnx` and denoiser.Stream run the file without PyTorch.",
     )
     export.set_defaults(run=run_export)
-    export.add_argument("folder", type=Path, metavar="FOLDER", help="a checkpoint folder")
+    export.add_argument("folder", type=Path, metavar="FOLDER", help="checkpoint folder")
     what = export.add_mutually_exclusive_group(required=True)
     what.add_argument("-o", "--out", type=Path, metavar="FILE.onnx")
     what.add_argument(
         "--web",
         type=Path,
         metavar="DIR",
-        help="a site for any static host, at any path: index.html, scripts, model and runtime",
+        help="folder for a static site: index.html, scripts, model and runtime",
     )
 
 
 def run_export(arguments: argparse.Namespace) -> int:
-    """Exit code of `denoiser export`."""
+    """Runs `denoiser export` and returns its exit code."""
     if arguments.web:
         from denoiser import site
 
@@ -96,13 +100,13 @@ def run_export(arguments: argparse.Namespace) -> int:
 
 
 def run_stream(arguments: argparse.Namespace) -> int:
-    """Exit code of `denoiser stream`."""
+    """Runs `denoiser stream` and returns its exit code."""
     if arguments.list:
         return _list()
     if arguments.input is None and sys.stdin.isatty():
-        arguments.parser.error("give sound on stdin, or a microphone with --input")
+        arguments.parser.error("pipe sound into stdin, or choose a microphone with --input")
     if arguments.output is None and sys.stdout.isatty():
-        arguments.parser.error("send stdout into a pipe or file, or name a device with --output")
+        arguments.parser.error("pipe or redirect stdout, or choose a loudspeaker with --output")
     from denoiser.stream import Stream
 
     try:
@@ -117,30 +121,30 @@ def run_stream(arguments: argparse.Namespace) -> int:
 def _list() -> int:
     devices = _sounddevice().query_devices()
     if not devices:
-        raise DeviceError("There are no sound devices here.")
+        raise DeviceError("No sound device was found: connect one.")
     return console.show(devices)
 
 
 def _pump(arguments: argparse.Namespace, stream: Stream) -> None:
-    """All that comes in, cleaned, until its end or Ctrl+C."""
+    """Denoises the input until its end or Ctrl+C."""
     with ExitStack() as stack:
         pieces = _pieces(arguments, stack)
         put = _sink(arguments, stack)
-        with suppress(BrokenPipeError):  # nobody listens any more
+        with suppress(BrokenPipeError):  # the reader has ended
             for piece in pieces:
                 put(stream.push(piece))
             put(stream.flush())
 
 
 def _pieces(arguments: argparse.Namespace, stack: ExitStack) -> Iterator[np.ndarray]:
-    """Waves (C, n) as they come from the microphone or from stdin."""
+    """Waves (C, n) from the microphone or from stdin."""
     if arguments.input is None:
         return _from_pipe(FORMATS[arguments.format], arguments.channels)
     return _from_device(_opened("InputStream", arguments.input, arguments, stack))
 
 
 def _sink(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[np.ndarray], None]:
-    """What takes waves (C, n): the loudspeaker or stdout."""
+    """A function that sends a wave (C, n) to the loudspeaker or to stdout."""
     if arguments.output is None:
         return lambda wave: _to_pipe(wave, FORMATS[arguments.format])
     speaker = _opened("OutputStream", arguments.output, arguments, stack)
@@ -152,7 +156,7 @@ def _sink(arguments: argparse.Namespace, stack: ExitStack) -> Callable[[np.ndarr
 
 
 def _from_pipe(kind: np.dtype, channels: int) -> Iterator[np.ndarray]:
-    """stdin, whatever sizes it comes in; an incomplete sample at the end is dropped."""
+    """Waves (C, n) from stdin, of any n; an incomplete sample at the end is dropped."""
     size, held = kind.itemsize * channels, b""
     stdin = cast(BufferedReader, sys.stdin.buffer)
     while data := stdin.read1(PIECE_BYTES):
@@ -171,12 +175,12 @@ def _to_pipe(wave: np.ndarray, kind: np.dtype) -> None:
 
 
 def _from_device(microphone: Any) -> Iterator[np.ndarray]:
-    """Hops of a microphone, for ever; says when some were lost because the machine is too slow."""
+    """Hops (C, n) from a microphone, without end; reports once if the machine is too slow."""
     late = False
     while True:
         samples, lost = microphone.read(microphone.blocksize)
         if lost and not late:
-            console.say("This machine is too slow for live sound: parts of it are lost.")
+            console.say("The machine is too slow for live sound: close other programs.")
         late = late or lost
         yield samples.T.copy()
 
@@ -199,7 +203,7 @@ def _opened(kind: str, name: str, arguments: argparse.Namespace, stack: ExitStac
         what = "microphone" if kind == "InputStream" else "loudspeaker"
         raise DeviceError(
             f"The {what} {name} cannot be opened ({' '.join(str(error).split())}): "
-            "`denoiser stream --list` names what there is."
+            "choose one from `denoiser stream --list`."
         ) from error
 
 
@@ -207,7 +211,7 @@ def _sounddevice() -> Any:
     try:
         with needing("live"):
             import sounddevice
-    except OSError as error:  # it is here, the library it binds is not
+    except OSError as error:  # the package is installed, but not the library it binds
         raise DeviceError(
             "Sound devices need the PortAudio library: install libportaudio2 "
             "(apt-get install libportaudio2)."

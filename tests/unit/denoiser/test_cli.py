@@ -54,13 +54,11 @@ def test_a_folder_is_searched_for_sound_and_not_for_our_results(capsys, recordin
 
 def test_nothing_matched(capsys, stand_in, recordings):
     (recordings / "empty").mkdir()
-    sentence = "empty holds no audio or video file: nothing to denoise there."
+    sentence = "empty contains no audio or video file: choose another folder."
     assert run(capsys, "denoise", "empty") == (1, [], [sentence])
     (recordings / "empty" / "a.txt").write_text("no sound")
     (recordings / "empty" / "b.jpg").write_bytes(b"\xff\xd8\xff\xe0\0\0")
-    sentence = (
-        "empty holds no audio or video file, only a.txt and 1 more, in which no sound was found."
-    )
+    sentence = "empty contains no audio or video file, only a.txt and 1 more, without audio."
     assert run(capsys, "denoise", "empty") == (1, [], [sentence])
     assert stand_in == []  # no model was loaded for it
 
@@ -181,8 +179,8 @@ def test_plot_refuses_files_that_are_not_one_recording(capsys, recordings):
     code, out, err = run(capsys, "plot", "voice.wav", "short.wav", "voice.wav", "-o", "images")
     assert (code, out) == (1, [])
     assert err == [
-        "The three files differ in length, channels or sample rate: 16000 x 1 at 16000 Hz, "
-        "100 x 2 at 8000 Hz, 16000 x 1 at 16000 Hz; give three versions of one recording."
+        "The three files differ in length, channels or sample rate (16000 x 1 at 16000 Hz, "
+        "100 x 2 at 8000 Hz, 16000 x 1 at 16000 Hz): give three versions of one recording."
     ]
     assert run(capsys, "plot", "voice.wav", "text.mp3", "voice.wav", "-o", "images") == (
         1,

@@ -73,7 +73,7 @@ def test_strength_0_gives_every_16_bit_sample_back(monkeypatch):
         (["--model", "nothing.onnx"], "nothing.onnx cannot be read"),
         (["--rate", "5"], "Stream takes 4000 to 768000 Hz, got 5."),
         (["--channels", "9"], "Stream takes 1 to 8 channels, got 9."),
-        (["--format", "f32"], "A stream takes finite samples, got NaN or infinity."),
+        (["--format", "f32"], "Stream takes finite samples, got NaN or infinity."),
     ],
 )
 def test_what_it_cannot_take_is_one_sentence_and_nothing_comes_out(

@@ -34,12 +34,12 @@ def test_an_empty_name_is_not_the_working_folder(capsys, arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith("an empty name is no file or folder\n")
+    assert capsys.readouterr().err.endswith("the name of a file or folder is empty\n")
 
 
 def test_results_are_not_overwritten_without_force(capsys, recordings):
     (recordings / "voice_denoised.wav").write_text("precious")
-    sentence = "voice_denoised.wav exists: give --force to overwrite it, or -o for another folder."
+    sentence = "voice_denoised.wav exists: overwrite it with --force, or choose a folder with -o."
     assert run(capsys, "denoise", "voice.wav") == (1, [], [sentence])
     assert (recordings / "voice_denoised.wav").read_text() == "precious"
     assert run(capsys, "denoise", "voice.wav", "--force") == (0, ["voice_denoised.wav"], [])
@@ -101,7 +101,7 @@ def test_no_result_replaces_another_on_any_file_system(capsys, recordings, names
         code, out, err = run(capsys, "denoise", *names, "-o", "out", *again)
         assert code == 0
         assert out == [f"out/{result}_denoised.wav" for result in results]
-        renamed = [line.split(" becomes ")[0] for line in err]
+        renamed = [line.split(" is written to ")[0] for line in err]
         pairs = zip(names, results, strict=True)
         assert renamed == [name for name, result in pairs if result != Path(name).stem[:242]]
 
@@ -111,7 +111,7 @@ def test_what_is_to_be_denoised_is_not_overwritten(capsys, recordings):
     code, out, err = run(capsys, "denoise", "voice.wav", "voice_denoised.wav", "--force")
     assert (code, out) == (1, ["voice_denoised_denoised.wav"])
     assert err == [
-        "voice_denoised.wav is to be denoised itself: give -o for the result of voice.wav."
+        "voice_denoised.wav is also a source: choose a folder for the result of voice.wav with -o."
     ]
     assert audio.info("voice_denoised.wav").seconds == 0.05
 

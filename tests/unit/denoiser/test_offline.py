@@ -172,7 +172,7 @@ def test_anything_else_is_refused_in_a_sentence(band, wave, sentence):
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
 def test_strength_outside_0_to_1_is_refused(band, strength):
-    with pytest.raises(ValueError, match="strength goes from 0"):
+    with pytest.raises(ValueError, match="strength must be from 0"):
         denoiser.denoise(band, np.zeros((1, 9), np.float32), 48000, strength=strength)
 
 

@@ -80,7 +80,7 @@ def test_strength_may_change_while_sound_runs(small):
     assert not np.allclose(enhanced, wave[:, : enhanced.shape[1]], atol=1e-3)
     whole = np.concatenate((wave, wave), axis=1)
     assert np.array_equal(rest, whole[:, enhanced.shape[1] :])
-    with pytest.raises(ValueError, match="strength goes from 0"):
+    with pytest.raises(ValueError, match="strength must be from 0"):
         stream.strength = 1.5
     assert stream.strength == 0.0
 
@@ -112,7 +112,7 @@ def test_no_more_is_held_back_than_the_latency_says(small, rate, seconds):
         ({"model": "no/such folder"}, "No checkpoint at no/such folder"),
         ({"sample_rate": 3999}, "4000 to 768000 Hz, got 3999"),
         ({"channels": 0}, "1 to 8 channels, got 0"),
-        ({"strength": 1.1}, "strength goes from 0"),
+        ({"strength": 1.1}, "strength must be from 0"),
     ],
 )
 def test_what_it_cannot_do_is_refused_at_once(arguments, sentence):
