@@ -1,5 +1,5 @@
 # make app         serve the page on http://127.0.0.1:7860
-# make test-fast   unit tests: no browser, no network, no second environment
+# make test-fast   unit tests but the longest: no browser, no network, no second environment
 # make test        lint and all tests, as CI runs them
 # make lint        ruff, the formatter and mypy, without tests
 # make bench       what takes how long: the page, the Hub, the decoder's process
@@ -31,7 +31,7 @@ test: lint
 	PYTHONPATH=.venv/hub-1 $(PYTEST) -m hub_client tests/hub
 
 test-fast: .venv/test.stamp
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit -m "not long"
 
 lint: .venv/test.stamp
 	$(BIN)/ruff check .

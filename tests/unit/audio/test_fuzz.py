@@ -13,6 +13,7 @@ fuzz = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fuzz)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("check", "first", "count"),
     [(fuzz.read, 0, 240), (fuzz.denoised, 240, 20), (fuzz.film, 260, 40)],

@@ -19,6 +19,7 @@ from denoiser.errors import CheckpointError
 from denoiser.models import BandUNet
 from denoiser.stream import Stream
 
+pytestmark = pytest.mark.long  # PyTorch takes seconds for an export
 ROOT = Path(__file__).parents[3]
 LIVE = ROOT / "checkpoints" / "band-live"
 

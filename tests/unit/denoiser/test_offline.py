@@ -64,6 +64,7 @@ def test_chunks_of_a_model_that_changes_nothing_are_the_input(seconds):
     assert np.abs(denoiser.denoise(Identity(), wave, 48000) - wave).max() < 1e-6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "error_db"), [("band", -50), ("band-live", -100)])
 def test_chunks_of_the_published_models_are_their_whole(name, error_db):
     """45 s of the samples in noise: two seams. What is causal need not hear ahead."""

@@ -24,6 +24,7 @@ def band():
     return denoiser.load(device="cpu")
 
 
+@pytest.mark.long
 def test_the_published_weights_still_score_what_the_card_says(band):
     """Six recordings that the repository carries; PESQ within 0.05, SI-SDR within 0.2 dB."""
     stored = json.loads((checkpoint.DEFAULT / "metrics.json").read_text())["samples"]
@@ -95,6 +96,7 @@ def test_csv_json_and_plots_hold_the_same_numbers(few, capsys, monkeypatch):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.long
 def test_an_interrupted_evaluation_goes_on_where_it_was(few, monkeypatch):
     for kind in ("noisy", "clean"):
         shutil.copy(ROOT / f"samples/{kind}/voicebank_p232_170.flac", few / kind)
@@ -238,6 +240,7 @@ def test_multiply_accumulates_are_those_of_the_shapes():
     assert cost.macs_per_second(BandUNet(c).eval()) == pytest.approx(62.5 * frame, rel=0.01)
 
 
+@pytest.mark.long
 def test_speed_is_one_table_of_cpu_time_per_second_of_audio(few, capsys, monkeypatch):
     heard = []
 

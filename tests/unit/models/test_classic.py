@@ -111,6 +111,7 @@ def test_denoise_keeps_rate_length_and_channels(model):
     assert spectrum[9000:].max() < 0.01 * spectrum[:7000].max()  # nothing above 8 kHz
 
 
+@pytest.mark.long
 def test_one_batch_is_learnt_by_heart():
     torch.manual_seed(0)
     t = torch.arange(48 * 768) / 48000

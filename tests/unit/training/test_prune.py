@@ -117,6 +117,7 @@ def test_a_number_of_channels_that_cannot_be_left_is_refused(channels):
         prune.prune_channels(net, channels, noisy)
 
 
+@pytest.mark.long
 def test_the_command_writes_a_model_that_loads(tmp_path, capsys):
     checkpoint.save(model(False), tmp_path / "all")
     for name in ("clean", "noise"):

@@ -135,6 +135,7 @@ def test_the_rate_rises_over_the_first_steps_but_not_the_discriminators():
     assert rates["adam"] == [2e-3] * 12
 
 
+@pytest.mark.long
 def test_one_batch_is_overfitted():
     trainer = Trainer(TOY, CPU)
     losses = [float(trainer.learn(*batch(), 1.0)["loss"]) for _ in range(80)]
@@ -160,6 +161,7 @@ def test_the_model_and_its_critic_each_follow_their_own_loss():
     torch.testing.assert_close(list(trainer.discriminator.parameters()), judged)
 
 
+@pytest.mark.long
 def test_two_ranks_give_the_gradients_of_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

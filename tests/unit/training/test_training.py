@@ -115,6 +115,7 @@ def test_the_weights_of_every_validation_are_kept(sources, tmp_path, monkeypatch
     assert torch.equal(second, last)
 
 
+@pytest.mark.long
 def test_a_student_learns_what_its_teacher_makes_of_the_speech(sources, tmp_path):
     """The teacher is silent, so its student lets less through than one that hears clean speech."""
     silent = BandUNet(TOY.model)
@@ -151,6 +152,7 @@ def test_the_rate_falls_to_nothing_over_the_decay(sources, tmp_path, monkeypatch
     assert rates == pytest.approx([*expected[1:], 0] if limit["minutes"] == 10 else expected)
 
 
+@pytest.mark.long
 def test_a_terminated_run_is_saved_and_goes_on(corpus, tmp_path, monkeypatch, capsys):
     """Signals as schedulers and terminals send them: exit code 0, and --resume counts on."""
     options = ["--clean", str(corpus / "clean"), "--noise", str(corpus / "noise"), "--decay", "0"]
