@@ -8,6 +8,7 @@ import pytest
 
 import denoiser
 from denoiser import audio
+from denoiser.stream import Running
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "noisy"
 
@@ -33,6 +34,26 @@ def test_the_transform_is_that_of_numpy(blank):
     expected = np.fft.rfft(wave.astype(np.float64))
     assert np.abs(np.array(spectrum).view(np.complex128) - expected).max() < 1e-5
     assert np.abs(np.array(back) - wave).max() < 1e-6
+
+
+GAINS = """async (wave) => {
+  const { Leveller } = await import("./sound/level.js");
+  const leveller = new Leveller(), gains = [];
+  for (let start = 0; start < wave.length; start += 768)
+    gains.push(leveller.gains([Float32Array.from(wave.slice(start, start + 768))]).at(-1));
+  return gains;
+}"""
+
+
+def test_the_level_follows_the_voice_as_in_python(blank):
+    """Loud and quiet stretches, pauses, clicks, and silence at the start: the gain of each hop."""
+    rng = np.random.default_rng(0)
+    levels = np.repeat(10 ** (rng.uniform(-90, 0, 30) / 20), 20 * 768)
+    wave = (levels * rng.standard_normal(len(levels))).clip(-1, 1).astype(np.float32)
+    wave[: 5 * 768] = 0
+    wave[::50_000] = 1
+    _, expected = Running(48000, 1).push(wave[None])
+    np.testing.assert_allclose(blank.evaluate(GAINS, wave.tolist()), expected[0, 767::768], 1e-5)
 
 
 ENHANCE = """async (waves) => {
