@@ -1,1 +1,1 @@
-"""The parts of the page: handlers, and the player in HTML, CSS and JavaScript."""
+"""The web page: components, event handlers, endpoints, and parts in HTML, CSS and JavaScript."""

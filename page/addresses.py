@@ -1,7 +1,7 @@
-"""A link as people write it -> what a server is asked for; what a server says -> a file's name.
+"""Converting links as people write them to requests, and responses to file names.
 
-Links come with umlauts, spaces and hosts in any script. The host is turned into ASCII before
-anything is looked up or checked, so that what is checked is what is connected to.
+Links contain umlauts, spaces and hosts in any script. The host is converted to ASCII first, so that
+all checks apply to the very name that is looked up.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import idna
 from denoiser.errors import FetchError
 from denoiser.files import fitting
 
-LONGEST = 8000  # characters of a link in ASCII: most servers take no longer line
+LONGEST = 8000  # characters of a link in ASCII; most servers accept no longer line
 LONGEST_HOST = 253
-LONGEST_ENDING = 16  # bytes; a longer one is no ending
+LONGEST_ENDING = 16  # bytes; anything longer is part of the name
 PORTS = {"http": 80, "https": 443}
 INVALID = "The link is not valid: copy it again."
 
 
 def parts(url: str) -> SplitResult:
-    """The parts of a link that may be asked for, in ASCII, without port and fragment.
+    """The parts of a permitted link, in ASCII, without port and fragment.
 
-    What is percent-encoded stays as it is. Raises FetchError.
+    Percent-encoded characters are kept. Raises FetchError.
     """
     url = url.strip()
     try:
@@ -56,13 +56,13 @@ def parts(url: str) -> SplitResult:
 
 
 def _host(host: str) -> str:
-    """A host in ASCII, by UTS 46 as browsers do it. Raises ValueError.
+    """A host in ASCII, by UTS 46 as in browsers. Raises ValueError.
 
-    Python's own codec is of IDNA 2003, which makes another host of one with ß.
+    Python's own codec implements IDNA 2003, which maps a host with ß to another one.
     """
     if ":" in host:
         return f"[{ipaddress.IPv6Address(host.partition('%')[0])}]"
-    if len(host) > LONGEST_HOST:  # what follows takes time
+    if len(host) > LONGEST_HOST:  # the conversion below is slow
         raise UnicodeError("too long a host")
     if not host.isascii():
         host = _text(host.encode("utf-8", "surrogateescape"))
@@ -78,7 +78,7 @@ def _host(host: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Percent-encodes what no request may hold; a signed link in ASCII stays as it is."""
+    """Percent-encodes characters that are invalid in a request; a signed link stays unchanged."""
     return re.sub(
         r"%(?![0-9A-Fa-f]{2})|[^!#-;=?-~]",
         lambda match: urllib.parse.quote(match[0], safe="", errors="surrogateescape"),
@@ -87,16 +87,16 @@ def _escaped(text: str) -> str:
 
 
 def moved(asked: SplitResult, location: str) -> str:
-    """The link that a redirect leads to; its header, as http.client gives it, is Latin-1.
+    """The target of a redirect; http.client decodes its `location` header as Latin-1.
 
-    Bytes that are not UTF-8 reach the next server as they are.
+    Bytes that are not UTF-8 are passed on unchanged.
     """
     text = location.encode("latin-1").decode("utf-8", "surrogateescape")
     return urllib.parse.urljoin(asked.geturl(), text.strip())
 
 
 def name(disposition: str, asked: SplitResult) -> str:
-    """What the server or the link calls a file, without anything that leads out of a folder."""
+    """The name of a file according to the server, otherwise the link, without any path."""
     given = _file_name(disposition) or _text(urllib.parse.unquote_to_bytes(asked.path))
     given = re.split(r"[/\\]", given)[-1]
     given = "".join(c for c in given if c.isprintable() and c not in '<>:"|?*').strip(" .")
@@ -107,7 +107,7 @@ def name(disposition: str, asked: SplitResult) -> str:
 
 
 def _file_name(disposition: str) -> str:
-    """Of a Content-Disposition header in Latin-1; filename* wins, which names its encoding."""
+    """The name in a Content-Disposition header in Latin-1; filename* has priority."""
     header = Message()
     header["Content-Disposition"] = _text(disposition.encode("latin-1"))
     values = [v for key, v in header.get_params([], "Content-Disposition") if key == "filename"]
@@ -116,7 +116,7 @@ def _file_name(disposition: str) -> str:
 
 
 def _text(data: bytes) -> str:
-    """UTF-8 where it is that, otherwise Latin-1."""
+    """Bytes decoded as UTF-8, or as Latin-1 if they are not valid UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
-"""The file that a visitor takes away: in any form, at any strength (0 to 1) and loudness.
+"""Making a download in any format, at any strength (0 to 1) and loudness.
 
-Everything is made from a result, beside the enhanced file, when it is first asked for.
+A download is made from a result when it is first requested, and kept beside the enhanced file.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 LOUDNESS = ("keep", "-16", "-23")  # LUFS
 # Of the work that is left: measuring levels, the sound of a video, finding a gain
 LEVELS_SHARE, SOUND_SHARE, PASSES_SHARE = 0.5, 0.3, 0.75
-CLEAR_DB = 3.0  # below full scale: no peak between samples reaches the ceiling from there
+CLEAR_DB = 3.0  # below full scale: peaks between samples then stay under the ceiling
 First = TypeVar("First")
 Second = TypeVar("Second")
 
 
 class Taken(NamedTuple):
-    """A file to take away, and what is to be said of it."""
+    """A download and its properties."""
 
     path: str
     lufs: float = -70.0
     peak: float = -140.0
     unit: str = "dBFS"
-    target: float | None = None  # LUFS, where one was asked for
-    silent: bool = False  # without speech: no loudness to change
+    target: float | None = None  # LUFS, if one was chosen
+    silent: bool = False  # without speech, so that the loudness is unchanged
 
 
 def take(
     result: Result, strength: float, loudness: str, form: str, notify: Notify = warn
 ) -> Generator[float, None, Taken]:
-    """The file to take away, made when it is first asked for.
+    """The download, made on the first request: yields the shares done, 0 to 1, ascending.
 
-    Yields the shares done, 0 to 1, ascending. Raises AudioError.
+    Raises AudioError.
     """
     path = path_of(result, strength, loudness, form)
     kept = path.with_name(f"{form}.json")
@@ -95,7 +95,7 @@ def _levelled(result: Result, strength: float) -> Generator[float, None, None]:
 def _made(
     result: Result, path: Path, strength: float, loudness: str, form: str, notify: Notify
 ) -> Generator[float, None, Taken]:
-    """The file of a form at `path`."""
+    """Makes the download in the format `form` at `path`."""
     if form == "video":
         sound = take(result, strength, loudness, "wav", notify)
         film = partial(_film, result, path, notify)
@@ -115,7 +115,7 @@ def _made(
 def _film(
     result: Result, path: Path, notify: Notify, sound: Taken
 ) -> Generator[float, None, Taken]:
-    """The video with another sound."""
+    """Makes the video with the new sound."""
     from denoiser import video
 
     yield from video.replacing_sound(result.original, sound.path, path, notify)
@@ -125,7 +125,7 @@ def _film(
 def _taken(
     result: Result, path: Path, strength: float, loudness: str, notify: Notify
 ) -> Generator[float, None, Taken]:
-    """The mixture as WAV, FLAC or MP3, as loud as asked for."""
+    """Makes the mixture as WAV, FLAC or MP3, at the chosen loudness."""
     from denoiser import audio
 
     after = measured(result, strength)["after"]
@@ -149,7 +149,7 @@ def _taken(
 def _limited(
     result: Result, strength: float, gain_db: float, taken: Taken, notify: Notify
 ) -> Generator[float, None, Taken]:
-    """The file of `taken`, with a gain and the limiter."""
+    """Writes the file of `taken` with a gain and the limiter."""
     from denoiser.loudness import Limiter
 
     about = _about(result)
@@ -162,12 +162,12 @@ def _limited(
 def _met(
     result: Result, strength: float, target: float, taken: Taken
 ) -> Generator[float, None, tuple[float, Taken]]:
-    """The gain in dB that brings a mixture to a loudness, limiter and all; what it reaches."""
+    """The gain in dB for a loudness after the limiter, and `taken` with the values reached."""
     from denoiser import loudness
 
     gain_db, about = target - taken.lufs, _about(result)
     taken = taken._replace(target=target)
-    if taken.peak + gain_db < -CLEAR_DB:  # the limiter has nothing to do
+    if taken.peak + gain_db < -CLEAR_DB:  # the limiter stays inactive
         return gain_db, taken._replace(lufs=target, peak=taken.peak + gain_db)
     for number in range(loudness.PASSES):
         measure = loudness.Measure(
@@ -183,7 +183,7 @@ def _met(
 
 
 def _is_without_speech(result: Result, strength: float) -> bool:
-    """What is left of a recording without speech stays as quiet as it is."""
+    """Whether a recording has no speech, so that its loudness must not be raised."""
     from denoiser.levels import SILENT_LUFS
     from denoiser.report import MUCH_DB
 
@@ -225,7 +225,7 @@ def _written(
 
 
 def _pass(result: Result, listeners: list[Listener]) -> Iterator[float]:
-    """One pass over recording and enhanced file: the shares done."""
+    """Passes recording and enhanced file to the listeners; yields the shares done."""
     from denoiser import mixing
 
     samples = result.seconds * _about(result).sample_rate
@@ -234,7 +234,7 @@ def _pass(result: Result, listeners: list[Listener]) -> Iterator[float]:
 
 
 def pictures(result: Result, strength: float) -> tuple[str, str]:
-    """Spectrograms before and after, as two PNG files of one size. Raises AudioError."""
+    """Spectrograms before and after, as two PNG files of equal size. Raises AudioError."""
     from denoiser import plot
 
     folder = path_of(result, strength, "keep", "wav").parent

@@ -1,4 +1,4 @@
-"""What programs call: /denoise, /batch and /report, and how to."""
+"""The API endpoints /denoise, /batch and /report, and code that calls them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from page.many import Row
 from page.run import Settings, Work, ZeroGpuRun, finished, run_in_lane
 from page.session import kept_if_finished, new_folder, refusal, refusals
 
-# What means something within a line
+# Characters with a meaning within a line
 MARKDOWN = re.compile(r"[\\`*\[\]|~$@]|(?<!\w)_|_(?!\w)|(?<=www)\.", re.IGNORECASE)
 PYTHON = """\
 # pip install gradio_client
@@ -56,18 +56,18 @@ def denoising(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[str | None]:
-        """Take the noise out of a recording of speech.
+        """Remove noise from a recording of speech.
 
         Args:
             recording: an audio or video file of any common format, rate and number of channels.
-            strength: 100 takes out all the noise that is found, 0 leaves the recording as it is.
-            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
+            strength: 100 removes all detected noise, 0 leaves the recording unchanged.
+            model: the name of a model here, or owner/name of weights on the Hugging Face Hub.
             device: auto, cpu, cuda or mps.
             mono: mix all channels to one.
             loudness: keep, or -16 or -23 LUFS, with peaks limited to -1 dBTP.
 
         Returns:
-            `<stem>_denoised.wav` with the rate, channels, bit depth, length and level it came with.
+            `<stem>_denoised.wav` with the rate, channels, bit depth, length and level of the input.
         """
         if not recording:
             raise refusal(say(request, "none"))
@@ -76,14 +76,14 @@ def denoising(
         settings = Settings.chosen(strength, model, device, mono, loudness)
         folder = new_folder()
         with kept_if_finished(folder):
-            yield None  # at once: before its first yield Gradio cannot stop a generator
+            yield None  # Gradio cannot stop a generator before its first yield
             with refusals():
                 work = Work(
                     run_in_lane(models, lanes, recording, folder, settings, zerogpu_run=zerogpu_run)
                 )
                 for status in work:
                     progress(status.get("share", 0), desc=status["state"])
-                    yield None  # here Stop ends the work
+                    yield None  # where Stop ends the work
                 taken = finished(downloads.take(work.result, settings.strength, loudness, "wav"))
             yield taken.path
 
@@ -105,18 +105,18 @@ def batching(
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),
     ) -> Iterator[tuple[str | None, str]]:
-        """Take the noise out of several recordings; a bad file is named, the others go on.
+        """Remove noise from several recordings; an invalid file does not stop the others.
 
         Args:
             recordings: audio or video files of any common format.
-            strength: 100 takes out all the noise that is found, 0 leaves a recording as it is.
-            model: the name of one here, or owner/name of weights on the Hugging Face Hub.
+            strength: 100 removes all detected noise, 0 leaves a recording unchanged.
+            model: the name of a model here, or owner/name of weights on the Hugging Face Hub.
             device: auto, cpu, cuda or mps.
             mono: mix all channels to one.
             loudness: keep, or -16 or -23 LUFS, with peaks limited to -1 dBTP.
 
         Returns:
-            A zip archive of WAV files, `<stem>_denoised.wav`, and a table of what became of each.
+            A ZIP archive of WAV files, `<stem>_denoised.wav`, and a table with a row for each file.
         """
         if not recordings:
             raise refusal(say(request, "none"))
@@ -125,7 +125,7 @@ def batching(
         rows: list[Row] = []
         with kept_if_finished(folder):
             with refusals():
-                models.get(model, device)  # what is wrong with all of them is said once
+                models.get(model, device)  # reports once what concerns all files
                 for rows in many.run_many(models, lanes, recordings, folder, settings):
                     over = sum(row["state"] in ("done", "refused") for row in rows)
                     progress(over / len(rows))
@@ -136,7 +136,7 @@ def batching(
 
 
 def table(rows: list[Row], request: gr.Request | None) -> str:
-    """Markdown of what became of each file so far."""
+    """A Markdown table of the files processed so far."""
     over = [row for row in rows if row["state"] in ("done", "refused")]
     if not over:
         return ""
@@ -157,21 +157,21 @@ def _cells(row: Row, request: gr.Request | None) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """Text for a cell of a Markdown table, whatever is in it: a file name may hold anything."""
+    """Text, such as a file name, escaped for a cell of a Markdown table."""
     text = html.escape(" ".join(text.split()), quote=False)
     return MARKDOWN.sub(r"\\\g<0>", text)
 
 
 def report(before: str, after: str, dnsmos: bool) -> dict[str, Any]:
-    """Compare a recording with what a denoiser made of it.
+    """Compare a recording with a denoised version of it.
 
     Args:
         before: the recording, an audio or video file.
-        after: the same with less noise, of the same length, rate and channels.
-        dnsmos: add DNSMOS of the first minute, an estimate of what listeners would say, 1 to 5.
+        after: the denoised version, of the same length, rate and channels.
+        dnsmos: add DNSMOS of the first minute, predicted ratings by listeners, 1 to 5.
 
     Returns:
-        Noise floor, speech over that floor, loudness and peak before and after, length, rate,
+        Noise floor, speech level above it, loudness and peak before and after, length, rate,
         channels, and a remark if almost nothing or almost everything was removed.
     """
     from denoiser.report import report
@@ -183,7 +183,7 @@ def report(before: str, after: str, dnsmos: bool) -> dict[str, Any]:
 
 
 def programs(request: gr.Request, *chosen: Any) -> tuple[str, str]:
-    """The call of /denoise with the settings that were `chosen`, in Python and in a shell."""
+    """Code that calls /denoise with the `chosen` settings, in Python and for a shell."""
     settings = Settings.chosen(*chosen)._asdict() | {"strength": chosen[0]}  # here in percent
     address = str(request.request.base_url).rstrip("/") if request and request.request else ""
     keywords = "".join(f"    {name}={value!r},\n" for name, value in settings.items())

@@ -1,9 +1,9 @@
-"""A public address of an audio or video file -> a file here, for addresses that strangers give.
+"""Downloading a file from a public link that a visitor enters.
 
-A server that fetches what it is told to can be turned against its own network. So: http and https
-only, on their own ports; every address behind the name must be public, and the connection goes to
-the very address that was checked; the same for every redirect; no proxies, no credentials; limits
-for size and time.
+Visitors could use the server to reach its own network. Therefore only http and https on their
+default ports are permitted; all addresses of the host must be public, and the connection uses the
+address that was checked; this applies to every redirect. No proxies, no credentials; limits for
+size and time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from page.addresses import parts as _parts
 MOST_BYTES = 200_000_000
 MOST_SECONDS = 60.0
 MOST_REDIRECTS = 5
-DEAD_SECONDS = 5.0  # for an address that does not answer, before the next one is tried
+DEAD_SECONDS = 5.0  # without an answer, before the next address is tried
 REDIRECTS = (301, 302, 303, 307, 308)
 PIECE = 1 << 16  # bytes
 HEADERS = {"User-Agent": "speech-denoiser", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -36,16 +36,16 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 def fetch(
     url: str, folder: Path, *, most_bytes: int = MOST_BYTES, seconds: float = MOST_SECONDS
 ) -> Path:
-    """The file behind a public http or https address, in `folder`, under its own name.
+    """Downloads the file at a public http or https link to `folder`, under its own name.
 
-    Raises FetchError in one sentence; then nothing is left in the folder.
+    Raises FetchError and leaves no partial file.
     """
     end = time.monotonic() + seconds
     for _ in range(MOST_REDIRECTS + 1):
         parts = _parts(url)
         host = _host(parts)
         connection = _connected(parts, end)
-        # A server that sends drop by drop is never late for a socket: this ends it all
+        # A slow trickle of data never exceeds a socket's timeout; the timer ends it
         watch = threading.Timer(end - time.monotonic(), _cut, [connection.sock])
         watch.daemon = True
         watch.start()
@@ -69,13 +69,13 @@ def fetch(
 
 
 def _host(parts: urllib.parse.SplitResult) -> str:
-    """The host of a link that `addresses.parts` has checked: it has one."""
+    """The host of a link that `addresses.parts` has checked."""
     assert parts.hostname
     return parts.hostname
 
 
 def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPConnection:
-    """A connection to an address of the host, all of which are public."""
+    """A connection to the host, all of whose addresses must be public. Raises FetchError."""
     host, port = _host(parts), PORTS[parts.scheme]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -92,8 +92,8 @@ def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPC
         except OSError as problem:
             error = problem
             continue
-        connection = http.client.HTTPConnection(parts.netloc)  # without the port that it would name
-        connection.sock = sock  # which it then does not open by itself
+        connection = http.client.HTTPConnection(parts.netloc)  # the Host header omits the port
+        connection.sock = sock  # otherwise it would open one
         return connection
     raise FetchError(f"{host} cannot be reached: {_line(error)}.")
 
@@ -101,14 +101,14 @@ def _connected(parts: urllib.parse.SplitResult, end: float) -> http.client.HTTPC
 def _opened(
     address: str, parts: urllib.parse.SplitResult, end: float, others: int
 ) -> socket.socket:
-    """A socket to one address, within its share of the time where others are left to be tried."""
+    """A socket to one address; leaves time for the `others`, a number of further addresses."""
     left = max(0.001, end - time.monotonic())
     share = min(DEAD_SECONDS, left / (others + 1)) if others else left
     until = time.monotonic() + share
     sock = socket.create_connection((address, PORTS[parts.scheme]), timeout=share)
     if parts.scheme == "https":
         sock = _secured(sock, _host(parts), max(0.001, until - time.monotonic()))
-    sock.settimeout(max(0.001, end - time.monotonic()))  # an answer may take longer
+    sock.settimeout(max(0.001, end - time.monotonic()))  # for the response
     return sock
 
 
@@ -133,7 +133,7 @@ def _cut(sock: socket.socket) -> None:
 
 
 def _is_public(address: str) -> bool:
-    """Whether an address, and one that is wrapped in it, belongs to the public internet."""
+    """Whether an address is public, as must be those embedded in it."""
     ip = ipaddress.ip_address(address.split("%")[0])
     if not ip.is_global or ip.is_multicast or ip.is_reserved:
         return False
@@ -154,7 +154,7 @@ def _asked(
 
 
 def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> None:
-    """What need not be read at all."""
+    """Raises FetchError for a response without a usable body."""
     if answer.status != 200:
         reason = http.client.responses.get(answer.status, "")
         raise FetchError(f"{host} responds with {answer.status} {reason}: check the link.")
@@ -165,7 +165,7 @@ def _refuse(answer: http.client.HTTPResponse, host: str, most_bytes: int) -> Non
 
 
 def _saved(answer: http.client.HTTPResponse, path: Path, most_bytes: int, end: float) -> Path:
-    """The body in a file; it has its name when it is whole."""
+    """Writes the body to a file, which exists only when it is complete."""
     size = 0
     with replacing(path) as temporary, open(temporary, "xb") as file:
         while piece := answer.read1(PIECE):

@@ -1,6 +1,6 @@
-"""What the page does by itself or when something is clicked: every answer is a status.
+"""The event handlers of the page, most of which yield a status.
 
-A refusal is a sentence in the part of the page where its cause is; what was there before stays.
+An error is a sentence in the part of the page where its cause is; earlier results stay.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from page.session import (
 
 UNITS = {"noise_floor_db": "dBFS", "snr_db": "dB", "loudness_lufs": "LUFS", "peak_dbfs": "dBFS"}
 OPINIONS = ("ovrl", "sig", "bak", "p808")
-LOWEST = -80.0  # dB: nothing below is heard, or said
+LOWEST = -80.0  # dB; lower values are inaudible and shown as "below"
 latest = Latest()
 
 
 def starting(
     models: ModelRegistry, lanes: Lanes, zerogpu_run: ZeroGpuRun | None
 ) -> Callable[..., Iterator[tuple[Any, ...]]]:
-    """A recording has come in, by upload, microphone, link or example: all that follows."""
+    """The handler for a new recording, from an upload, the microphone, a link or an example."""
 
     def start(data: gr.EventData, request: gr.Request, *chosen: Any) -> Iterator[tuple[Any, ...]]:
-        """Yields the status, the player's value, the result, the forms and the recording."""
+        """Yields the status, the player's value, the result, the formats and the recording."""
         wanted, nothing = data._data, (gr.skip(),) * 4
         settings = Settings.chosen(*chosen)
         run = {"run": wanted["run"]}
@@ -76,7 +76,7 @@ def starting(
             pass
         except DenoiserError as error:
             yield run | {"state": "refused", "sentence": here(str(error))}, *nothing
-        except Exception:  # a fault of ours: the visitor sees that it is over, the log has the rest
+        except Exception:  # a bug: the visitor sees that the run has ended, the log shows the cause
             yield run | {"state": "refused", "sentence": say(request, "failed")}, *nothing
             raise
 
@@ -84,7 +84,7 @@ def starting(
 
 
 def recording_of(wanted: dict[str, Any], request: gr.Request) -> str:
-    """The path of what the browser wants worked on. Raises DenoiserError."""
+    """The path of the recording that the browser has sent or named. Raises DenoiserError."""
     kind = wanted["kind"]
     if kind == "file":
         recording = received(str(wanted["path"]), str(wanted["name"]))
@@ -97,7 +97,7 @@ def recording_of(wanted: dict[str, Any], request: gr.Request) -> str:
 
 
 def forms(result: Result, request: gr.Request) -> gr.Radio:
-    """What can be taken away: of a video the video first; MP3 holds two channels."""
+    """The formats of a download: video first if there is one; MP3 for up to two channels."""
     from denoiser import audio, video
 
     has_picture = video.has_picture(result.original)
@@ -124,7 +124,7 @@ def prepare(
     dnsmos: bool,
     request: gr.Request,
 ) -> Iterator[tuple[Any, ...]]:
-    """The file to take away, at these settings: yields the button's value, and the numbers."""
+    """Makes the download at these settings; yields the button's value, and the measurements."""
     asked = {"number": data._data["number"], "form": form}
     notes: list[str] = []
     try:
@@ -147,7 +147,7 @@ def prepare(
 
 
 def details(result: Result, strength: float, dnsmos: bool, request: gr.Request | None) -> str:
-    """The numbers as HTML, in the language of the visitor."""
+    """The measurements as HTML, in the visitor's language."""
     numbers = results.measured(result, strength)
     rows = [[say(request, key) for key in ("table.quantity", "before", "after")]]
     for name, unit in UNITS.items():
@@ -188,7 +188,7 @@ def _about(result: Result, numbers: dict[str, Any], request: gr.Request | None) 
 
 
 def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable[..., Iterator[dict[str, Any]]]:
-    """Many files, one after another; yields the rows."""
+    """The handler for many files, which yields their rows."""
 
     def start_many(
         data: gr.EventData, request: gr.Request, form: str, *chosen: Any
@@ -219,7 +219,7 @@ def starting_many(models: ModelRegistry, lanes: Lanes) -> Callable[..., Iterator
 def noisier(
     source: str | None, name: str | None, own: str | None, snr_db: float, request: gr.Request
 ) -> dict[str, Any]:
-    """A noise, an example's or the visitor's own, under a clean recording: the box opens it."""
+    """`links.noisier`, with errors as a warning in the box."""
     try:
         return links.noisier(source, name, own, snr_db, request)
     except DenoiserError as error:

@@ -1,4 +1,4 @@
-"""The words of the page in four languages: strings.json, and sentences.json for the library's.
+"""The strings of the page in four languages (strings.json) and of the library (sentences.json).
 
 The library writes English. Its sentences are matched against the patterns of sentences.json, and
 their values are inserted into the same sentence in another language. Values whose numbers are in
@@ -26,7 +26,7 @@ LIST = re.compile(r", (?=the |more than )")  # between parts of what a file cann
 
 
 def i18n(**values: object) -> gr.I18n:
-    """What the browser chooses from; head and foot of the page are filled in with `values`."""
+    """The strings in all languages for Gradio; `values` are inserted into those in MARKDOWN."""
     return gr.I18n(
         **{
             language: {
@@ -39,19 +39,19 @@ def i18n(**values: object) -> gr.I18n:
 
 
 def text(key: str) -> I18nData:
-    """A key that the browser replaces with its words."""
+    """A key that the browser replaces with the string in its language."""
     return gr.I18n()(OURS + key)
 
 
 def language_of(request: gr.Request | None) -> str:
-    """The first language that the browser names and this page speaks, as page/parts/common.js."""
+    """The first of the browser's languages that the page has, as in page/parts/common.js."""
     header = request.headers.get("accept-language", "") if request else ""
     named = (tag.strip()[:2].lower() for tag in re.split(r"[,;]", header))
     return next((tag for tag in named if tag in WORDS), "en")
 
 
 def say(request: gr.Request | None, key: str, **values: object) -> str:
-    """The words for what the server writes."""
+    """A string in the visitor's language, for text from the server."""
     return WORDS[language_of(request)][key].format(**values)
 
 
@@ -73,13 +73,13 @@ def _translated(language: str, sentence: str) -> str:
 
 
 def here(sentence: str) -> str:
-    """The same for the visitor whose event is under way."""
+    """The same for the visitor whose event is in progress."""
     return translated(LocalContext.request.get(None), sentence)
 
 
 @functools.cache
 def _patterns() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
-    """Every sentence as a pattern, with a group for what varies: {0} is v0."""
+    """Every sentence as a pattern, with a group for each value: v0 for {0}."""
     return [(_pattern(forms["en"]), forms) for forms in SENTENCES]
 
 

@@ -1,8 +1,8 @@
-"""Who works when: two lanes, one for short and one for long recordings, and turns on one model.
+"""Scheduling: a queue for short recordings, one for long ones, and turns on the shared model.
 
-In each lane one recording is worked on and the others wait in the order in which they came. The two
-at work take turns on the model, chunk by chunk, so that a clip of ten seconds does not wait for a
-file of an hour. All are told their place in line and about how long it will take.
+In each queue, one recording at a time is processed, in the order of arrival. The two in progress
+take turns on the model, chunk by chunk, so that a clip of ten seconds does not wait for a file of
+an hour. Each place in a queue has a position and an estimated waiting time.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from denoiser.models import Model
 
-SHORT_SECONDS = 120.0  # times channels: what the short lane takes
-FIRST_PACE = 0.05  # seconds of work a second of one channel, before anything was measured
-MEMORY = 0.7  # of what is known of the pace, when another recording is done
-SURE_SHARE = 0.1  # done, from here on a recording's own pace is better than the mean
+SHORT_SECONDS = 120.0  # times channels: the longest recording of the short queue
+FIRST_PACE = 0.05  # seconds of work per second of one channel, before the first measurement
+MEMORY = 0.7  # weight of the previous pace when a recording is done
+SURE_SHARE = 0.1  # from this share on, a recording's own pace is a better estimate than the mean
 
 
 class Place:
-    """A recording at work or in line; see `Lanes.place`."""
+    """A recording in progress or in a queue; see `Lanes.place`."""
 
     def __init__(self, lanes: Lanes, seconds: float):
         self.lanes, self.seconds = lanes, seconds
@@ -35,7 +35,7 @@ class Place:
 
     @property
     def ahead(self) -> int:
-        """How many recordings come first; 0 means that it is this one's turn."""
+        """The number of recordings before this one; 0 means that it is this one's turn."""
         with self.lanes.lock:
             number = self.line.index(self)
             if number == 0 and self.began is None:
@@ -44,21 +44,21 @@ class Place:
 
     @property
     def left(self) -> float:
-        """About how many seconds this one still needs, once it is at work."""
+        """The estimated remaining processing time in seconds."""
         if self.began is None or self.share < SURE_SHARE:
             return self.seconds * self.lanes.pace * (1 - self.share)
         return (time.monotonic() - self.began) / self.share * (1 - self.share)
 
     @property
     def wait(self) -> float:
-        """About how many seconds are needed by those who come first."""
+        """The estimated time in seconds until this one's turn."""
         with self.lanes.lock:
             before = self.line[: self.line.index(self)]
         return sum(place.left for place in before)
 
 
 class Lanes:
-    """The two lines of waiting recordings, and the pace of the work."""
+    """The two queues of recordings, and the measured pace of processing."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -69,7 +69,7 @@ class Lanes:
 
     @contextmanager
     def place(self, seconds: float) -> Iterator[Place]:
-        """A place at the end of its line, as long as the block lasts.
+        """A place at the end of a queue, until the block ends.
 
         `seconds` is the length of the recording times its channels.
         """
@@ -87,10 +87,10 @@ class Lanes:
 
 
 class Shared:
-    """A model whose `run` waits for its turn; all else is the model's own.
+    """A model whose `run` waits for its turn; other attributes are those of the model.
 
-    `turns` is one thread, which takes what it is given in that order. Many threads that compute in
-    turn would each keep memory of their own for it.
+    `turns` is a single thread that executes calls in order. Several threads would each keep their
+    own working memory.
     """
 
     def __init__(self, model: Model, turns: ThreadPoolExecutor):
@@ -100,7 +100,7 @@ class Shared:
         return getattr(self.model, name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        return copy.deepcopy(self.model, memo)  # moved to another device: nobody else waits for it
+        return copy.deepcopy(self.model, memo)  # a copy, on another device, is not shared
 
     def run(self, *arguments: Any) -> Any:
         return self.turns.submit(self._run, *arguments).result()
@@ -108,5 +108,5 @@ class Shared:
     def _run(self, *arguments: Any) -> Any:
         import torch
 
-        with torch.inference_mode():  # a matter of each thread
+        with torch.inference_mode():  # applies to one thread only
             return self.model.run(*arguments)

@@ -1,4 +1,4 @@
-"""The components of the page, and which of them calls what."""
+"""The components of the page and their events."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from page.server import PRIVATE
 from page.session import KEPT_MINUTES, own_name
 
 PARTS = Path(__file__).parent / "parts"
-PLACES = 64  # of visitors whose work is under way or in line; `Lanes` says whose turn it is
+PLACES = 64  # events in progress or queued at most; `Lanes` orders them
 QUIET: dict[str, Any] = PRIVATE | {
     "show_progress": "hidden",
     "trigger_mode": "multiple",
-}  # own signs of progress
+}  # the page shows progress itself
 NOISES = ("air_conditioner", "crackling_fire", "rain")
-CARD_LINES = 12  # of a model card, before a link to the rest
 
 
 class SettingsPanel(NamedTuple):
-    """What a visitor may choose before a run, in the order of run.Settings."""
+    """The components of run.Settings, in the same order."""
 
     strength: gr.Slider
     model: gr.Dropdown
@@ -41,10 +40,10 @@ class SettingsPanel(NamedTuple):
 def build(
     models: loading.ModelRegistry, notice: str | None = None, spaces: ModuleType | None = None
 ) -> gr.Blocks:
-    """The page around loaded models, which all visitors share and nobody changes."""
+    """The page for loaded models, with a notice about its start if there is one."""
     first, lanes = models.get(), Lanes()
     zerogpu_run = server.on_zerogpu(first.model, spaces) if spaces else None
-    devices = loading.devices() if not spaces else ["auto", "cpu"]  # a lent GPU is not chosen
+    devices = loading.devices() if not spaces else ["auto", "cpu"]  # ZeroGPU is used automatically
 
     with gr.Blocks(title="Speech denoiser") as page:
         gr.Markdown(text("title"), elem_id="head")
@@ -68,7 +67,7 @@ def build(
 
 
 def _notice(page: gr.Blocks, sentence: str) -> None:
-    """A sentence about the start of the page, in English until the visitor's language is known."""
+    """Shows a sentence about the start of the page, translated as soon as the page has loaded."""
 
     def told(request: gr.Request) -> str:
         return say(request, "notice", notice=translated(request, sentence))
@@ -78,7 +77,7 @@ def _notice(page: gr.Blocks, sentence: str) -> None:
 
 
 def part(name: str, *scripts: str) -> gr.HTML:
-    """One of the page's own components, from page/parts/; `scripts` are put before its own."""
+    """A component from page/parts/; the code of `scripts` is inserted before its own."""
     texts = {kind: (PARTS / f"{name}.{kind}").read_text("utf-8") for kind in ("html", "css", "js")}
     before = [(PARTS / f"{script}.js").read_text("utf-8") for script in scripts]
     return gr.HTML(
@@ -97,8 +96,8 @@ def _one(
     devices: list[str],
     start: Callable[..., Any],
 ) -> None:
-    """One recording: from the box to the result, and what happens when."""
-    gr.set_static_paths([links.SAMPLES])  # copies in the cache would be deleted in time
+    """The tab for one recording, with its events."""
+    gr.set_static_paths([links.SAMPLES])  # copies in the cache would be deleted
     box, status = part("box"), part("status")
     with gr.Column(elem_id="result"):
         player = part("player", "picture")
@@ -146,7 +145,7 @@ def _loudness() -> gr.Radio:
 def _machine(
     models: loading.ModelRegistry, devices: list[str]
 ) -> tuple[gr.Dropdown, gr.Dropdown, gr.Checkbox]:
-    """Model, device and mono: what only another run changes."""
+    """Model, device and mono: settings that require another run."""
     with gr.Row():
         model = gr.Dropdown(
             models.names,
@@ -163,7 +162,7 @@ def _machine(
 
 
 def _noise(box: gr.HTML, recording: gr.State) -> None:
-    """For those who have a clean recording only."""
+    """Adding noise to a clean recording."""
     names = [name for name in NOISES if links.example(name).exists()]
     nothing = gr.State(None)
     with gr.Accordion(text("noise"), open=False):
@@ -182,7 +181,7 @@ def _noise(box: gr.HTML, recording: gr.State) -> None:
 
 
 def _programs(page: gr.Blocks, settings: SettingsPanel) -> None:
-    """How to get the same without the page."""
+    """Code that calls the API with the current settings."""
     with gr.Accordion(text("program"), open=False):
         python = gr.Code(
             language="python", label="Python", interactive=False, wrap_lines=True, elem_id="python"
@@ -201,7 +200,7 @@ def _programs(page: gr.Blocks, settings: SettingsPanel) -> None:
 
 
 def _several(models: loading.ModelRegistry, devices: list[str], start: Callable[..., Any]) -> None:
-    """Many files: a row for each."""
+    """The tab for many files."""
     many = part("many")
     with gr.Accordion(text("options"), open=False):
         strength = gr.Slider(0, 100, value=100, step=5, label=text("strength"))
@@ -217,7 +216,7 @@ def _several(models: loading.ModelRegistry, devices: list[str], start: Callable[
 def _endpoints(
     models: loading.ModelRegistry, devices: list[str], lanes: Lanes, zerogpu_run: ZeroGpuRun | None
 ) -> None:
-    """/denoise, /batch and /report, for programs: their parts are not shown."""
+    """The endpoints /denoise, /batch and /report, with hidden components."""
     with gr.Column(visible=False):
         settings = [
             gr.Slider(0, 100, value=100, label="Strength (%)"),
@@ -239,27 +238,27 @@ def _endpoints(
         gr.Button().click(endpoints.report, [*sides, dnsmos], numbers, api_name="report")
 
 
-# ---- components that take a file of any kind, under the name that it has with its visitor
+# ---- components that accept any file, under the visitor's name for it
 
 
 class _Component(ComponentMeta):
-    """Gradio's own would write a .pyi file beside this one whenever it is imported."""
+    """Gradio's metaclass would write a .pyi file beside this module at every import."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> _Component:
         return super(ComponentMeta, cls).__new__(cls, name, bases, attributes)
 
 
 class Recording(gr.Audio, metaclass=_Component):
-    """Holds the very file that came in, whether or not the browser can play it."""
+    """Keeps the uploaded file unchanged, even if the browser cannot play it."""
 
-    is_template = True  # for the browser a gr.Audio
+    is_template = True  # a gr.Audio in the browser
 
     def preprocess(self, payload: FileData | None) -> str | None:
         return own_name(payload) if payload else None
 
 
 class AnyFile(gr.UploadButton, metaclass=_Component):
-    """A button for a file of any kind: whether it holds sound is for the decoder to say."""
+    """An upload button for any file; the decoder decides whether it contains audio."""
 
     is_template = True
 
@@ -268,7 +267,7 @@ class AnyFile(gr.UploadButton, metaclass=_Component):
 
 
 class AnyFiles(gr.File, metaclass=_Component):
-    """The same for many. With `file_types` one foreign file would end the whole batch."""
+    """The same for many files; with `file_types`, one unsupported file would end the batch."""
 
     is_template = True
 

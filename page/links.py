@@ -1,4 +1,4 @@
-"""A link's query <-> recording and settings, and other ways in than an upload."""
+"""Converting between a link's query and a recording with settings; recordings besides uploads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def example(name: str) -> Path:
 
 
 def fetched(url: str, request: gr.Request) -> str:
-    """The file behind a public address, which a link can name again."""
+    """Downloads the file at a public link, and records the link beside it for `link`."""
     from page.fetch import fetch
 
     if not url or not url.strip():
@@ -38,15 +38,14 @@ def fetched(url: str, request: gr.Request) -> str:
 
 
 def _address_of(path: Path) -> Path:
-    """Where it is noted from which address a file came."""
+    """The path of the note about a file's link."""
     return path.with_name(".address")
 
 
 def link(recording: str, entry: Entry, settings: Settings) -> dict[str, str] | None:
-    """The query of a link that computes this result again; None for an upload: there is none.
+    """The query of a link that reproduces this result; None for an upload.
 
-    It names the model and the state of its weights. Strength is added by the player, which knows
-    it as it is now.
+    It contains the model and the version of its weights. The player adds the current strength.
     """
     path = Path(recording)
     if path == example(path.stem):
@@ -62,7 +61,7 @@ def link(recording: str, entry: Entry, settings: Settings) -> dict[str, str] | N
 
 
 class Asked(NamedTuple):
-    """What a link asks for."""
+    """The contents of a link."""
 
     settings: Settings
     source: dict[str, str]  # {"example": name}, {"url": address}, or nothing
@@ -70,7 +69,10 @@ class Asked(NamedTuple):
 
 
 def asked(request: gr.Request, models: ModelRegistry, notify: Callable[[str], None]) -> Asked:
-    """The query of a link; `notify` hears what of it does not exist, which is left as usual."""
+    """Parses the query of a link; `notify` receives a sentence about each invalid value.
+
+    Invalid values are replaced by the defaults.
+    """
     query = dict(request.query_params)
 
     def known(name: str, usual: str, valid: Callable[[str], bool]) -> str:
@@ -95,12 +97,12 @@ def asked(request: gr.Request, models: ModelRegistry, notify: Callable[[str], No
 
 
 def other_weights(wanted: Asked, models: ModelRegistry, request: gr.Request) -> str | None:
-    """A sentence where a link was made with other weights than those that run now."""
+    """A sentence if a link was made with other weights than the current ones, otherwise None."""
     if not wanted.weights:
         return None
     try:
         entry = models.get(wanted.settings.model)
-    except CheckpointError:  # which the run says
+    except CheckpointError:  # the run reports it
         return None
     if entry.weights == wanted.weights:
         return None
@@ -111,7 +113,7 @@ def other_weights(wanted: Asked, models: ModelRegistry, request: gr.Request) -> 
 
 
 def recording_of(source: dict[str, str], request: gr.Request) -> str:
-    """The file that a link names."""
+    """The path of the recording that a link names. Raises DenoiserError."""
     if "url" in source:
         return fetched(source["url"], request)
     path = example(Path(source["example"]).name)
@@ -121,7 +123,7 @@ def recording_of(source: dict[str, str], request: gr.Request) -> str:
 
 
 def opening(models: ModelRegistry) -> Callable[[gr.Request], list[Any]]:
-    """What the address of the page asks for: the box's value, and the settings."""
+    """A handler that reads the page's address: returns the value of the box, and the settings."""
 
     def opened(request: gr.Request) -> list[Any]:
         warnings: list[str] = []
@@ -143,14 +145,14 @@ def opening(models: ModelRegistry) -> Callable[[gr.Request], list[Any]]:
 
 
 def now() -> float:
-    """A mark that makes of one value for the box another one of the same words."""
+    """A timestamp that makes a value of the box differ from an equal one before."""
     return time.time()
 
 
 def noisier(
     speech: str | None, name: str | None, own: str | None, snr_db: float, request: gr.Request
 ) -> dict[str, Any]:
-    """A noise, an example's or the visitor's own, under a clean recording: what the box opens.
+    """Adds noise, an example's or the visitor's own, to a recording: the value of the box.
 
     Raises DenoiserError.
     """
@@ -173,6 +175,6 @@ def noisier(
 
 
 def _clean_of(speech: Path) -> Path:
-    """The clean recording under a noise: a second noise takes the place of the first."""
+    """The recording before noise was added, so that a second noise replaces the first."""
     noted = speech.with_name(".clean")
     return Path(noted.read_text(encoding="utf-8")) if noted.exists() else speech

@@ -1,4 +1,4 @@
-"""Loaded models by name and device: shared by all visitors, changed by nobody."""
+"""Loading models by name and device; all visitors share them, read-only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from denoiser.models import Network
 
 DIGITS = 8  # of a commit or digest
-LOADED = 4  # at most, besides the first; then the one that was longest unused goes
+LOADED = 4  # models kept at most, besides the first; the least recently used one is dropped
 
 
 class Entry(NamedTuple):
@@ -20,15 +20,15 @@ class Entry(NamedTuple):
 
     model: Network  # in eval mode
     name: str
-    weights: str = ""  # commit on the Hub, or first digits of the SHA-256: one state of the name
+    weights: str = ""  # commit on the Hub, or first digits of the SHA-256
     card: str = ""  # Markdown
-    notice: str | None = None  # what the Hub had to say when it was asked for
+    notice: str | None = None  # from `download.fetch`: a newer version may exist
 
 
 class ModelRegistry:
-    """The model that the page was started with, those beside it in checkpoints/, and the Hub's.
+    """The page's first model, the embedded ones, and any model on the Hub.
 
-    All run on the `device` of the first, where a visitor does not choose another.
+    All run on the `device` of the first, unless a visitor chooses another.
     """
 
     def __init__(self, first: Entry, folder: Path, device: str):
@@ -41,16 +41,14 @@ class ModelRegistry:
         return list(dict.fromkeys([self.first, *_embedded()]))
 
     def may_be(self, name: str) -> bool:
-        """Whether a model may have this name: it is one here, or could be one on the Hub."""
+        """Whether this is the name of a model here, or has the form of a name on the Hub."""
         from denoiser.hub import download
 
         return name in self.names or bool(download.SOURCE.fullmatch(name))
 
     def get(self, name: str | None = None, device: str | None = None) -> Entry:
-        """A model by its name here or on the Hub; never by a folder of this computer.
+        """A model by its name here or on the Hub, never by a path. Raises CheckpointError."""
 
-        Raises CheckpointError in one sentence.
-        """
         from denoiser import checkpoint
         from denoiser.hub import download
 
@@ -78,9 +76,9 @@ class ModelRegistry:
 
 
 def start(source: str | None, device: str) -> tuple[ModelRegistry, str | None]:
-    """A registry with the model of `source`, or, if the Hub is away, the embedded one and a notice.
+    """A registry that starts with the model `source`, and a notice or None.
 
-    Raises CheckpointError in one sentence.
+    If the Hub cannot be reached, the embedded model replaces it. Raises CheckpointError.
     """
     from denoiser.hub import download
 
@@ -97,14 +95,14 @@ def start(source: str | None, device: str) -> tuple[ModelRegistry, str | None]:
 
 
 def entry(folder: Path, name: str, device: str) -> Entry:
-    """The checkpoint in a folder, loaded. Raises CheckpointError."""
+    """Loads the checkpoint in a folder. Raises CheckpointError."""
     from denoiser import checkpoint
 
     return Entry(checkpoint.load(folder, device), name, weights(folder), card(folder))
 
 
 def weights(folder: Path) -> str:
-    """The commit on the Hub, or the first digits of the weights' SHA-256."""
+    """The first DIGITS of the commit on the Hub, or of the weights' SHA-256."""
     import hashlib
 
     from denoiser.hub import download
@@ -123,7 +121,7 @@ def card(folder: Path) -> str:
 
 
 def devices() -> list[str]:
-    """What there is to choose from, the best first."""
+    """The available devices, the best first."""
     import torch
 
     found = ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()

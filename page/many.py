@@ -1,4 +1,4 @@
-"""Many recordings: a row for each that says what becomes of it, and names that differ."""
+"""Processing many recordings, with a row of status for each and unique names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from page.lanes import Lanes
 from page.loading import ModelRegistry
 from page.run import Settings, Status, Work, run_in_lane
 
-Row = dict[str, Any]  # of one recording: see `run_many`
+Row = dict[str, Any]  # status of one recording: see `run_many`
 
 
 def run_many(
@@ -31,11 +31,11 @@ def run_many(
     form: str = "wav",
     said: Callable[[str], str] = str,
 ) -> Iterator[list[Row]]:
-    """Yields the rows whenever one has changed; a bad file has its sentence, the others go on.
+    """Yields the rows whenever one has changed; an invalid file does not stop the others.
 
-    A row has a name and a state (see `run_in_lane`), at the end done or refused: done with the
-    path, the name of the `output`, seconds and noise floors, refused with a sentence. `said` puts
-    a sentence into the visitor's language.
+    A row has a name and a state (see `run_in_lane`), finally done or refused: done with path, name
+    of the `output`, seconds and noise floors (dBFS), refused with a sentence. `said` translates a
+    sentence for the visitor.
     """
     rows: list[Row] = [{"name": Path(each).name, "state": "batch.waiting"} for each in recordings]
     for row, recording in zip(rows, recordings, strict=True):
@@ -66,10 +66,10 @@ def _one(
     form: str,
     notes: list[str],
 ) -> Generator[Status, None, tuple[Taken, dict[str, Any]]]:
-    """One recording: yields what it is at, returns the file and what was measured."""
+    """Processes one recording: yields the status, returns the download and the measurements."""
     from denoiser import audio, video
 
-    # What a file cannot become it becomes in the usual form
+    # WAV replaces a format that the file does not allow
     possible = {"video": lambda: video.has_picture(recording)}
     possible["mp3"] = lambda: settings.mono or audio.info(recording).channels <= 2
     form = form if possible.get(form, lambda: True)() else "wav"
@@ -84,7 +84,7 @@ def _one(
 
 
 def _kept(path: str, folder: Path, rows: list[Row]) -> Row:
-    """The file under a name that no other row has."""
+    """Moves the file to a unique name in `folder`."""
     output = unused(Path(path).name, [row["output"] for row in rows if "output" in row])
     target = folder / output
     os.replace(path, target)
@@ -92,7 +92,7 @@ def _kept(path: str, folder: Path, rows: list[Row]) -> Row:
 
 
 def archive(folder: Path, rows: list[Row]) -> str | None:
-    """All that was done, as one file; None if nothing was."""
+    """A ZIP of all outputs; None if there are none."""
     done = [row for row in rows if row["state"] == "done"]
     if not done:
         return None
@@ -104,9 +104,9 @@ def archive(folder: Path, rows: list[Row]) -> str | None:
 
 
 def unused(name: str, taken: list[str]) -> str:
-    """`talk_denoised.wav`, or `talk_denoised-2.wav` where a disk would take another for the same.
+    """A name such as `talk_denoised.wav`, or `talk_denoised-2.wav` if the first is taken.
 
-    Some disks know no capitals, and some one way only to write an accent.
+    Names count as equal if they differ only in case or Unicode normalization, as on some disks.
     """
     stem, ending = name.rsplit("_", 1)
     kind, suffix = os.path.splitext(ending)

@@ -1,7 +1,6 @@
-"""A result as its visitor hears and sees it; the model has already run.
+"""The files for the player, the picture and the measurements of a result.
 
-All files go beside the enhanced one, in the visitor's own folder, and are deleted with it in time.
-Strength goes from 0 to 1.
+All are in the folder of the enhanced file, and are deleted with it. Strengths are from 0 to 1.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from denoiser.levels import Survey
     from denoiser.mixing import Listener
 
-FORMS = {  # what can be taken away -> its name and ending
+FORMS = {  # format of a download -> its name and ending
     "wav": ("denoised", ".wav"),
     "flac": ("denoised", ".flac"),
     "mp3": ("denoised", ".mp3"),
@@ -28,25 +27,25 @@ FORMS = {  # what can be taken away -> its name and ending
     "removed": ("removed", ".wav"),
     "pictures": ("pictures", ".zip"),
 }
-LOUDER_DB = 6.0  # at most, of one side of the player to match the other
+LOUDER_DB = 6.0  # largest gain of one side of the player to match the other
 
 
 class Result(NamedTuple):
-    """What one run of the model left in the visitor's folder: all else is made from it."""
+    """The output of one run of the model, from which all other files are made."""
 
     original: str
     recording: str  # the original, or its mono mix
-    enhanced: str  # at full strength, 32 bit float
+    enhanced: str  # at full strength, 32-bit float
     seconds: float
-    model: str  # its name
-    weights: str  # which state of it
-    link: dict[str, str] | None = None  # what a link needs to compute it again
-    took: float = 0.0  # seconds
+    model: str  # name
+    weights: str  # version
+    link: dict[str, str] | None = None  # query of a link that reproduces it
+    took: float = 0.0  # seconds of processing
     titles: tuple[str, str] = ("Before", "After")  # of the pictures
 
 
 class Making:
-    """What one pass over a result makes: the file, and the rest if it is shown."""
+    """The outputs of one pass over a result: the download, and the player's files if `shown`."""
 
     def __init__(self, result: Result, strength: float, loudness: str, survey: Survey, shown: bool):
         from denoiser import audio, mixing, plot, preview, report
@@ -69,7 +68,7 @@ class Making:
             self.listeners += [self.outline, self.spectrograms, player]
 
     def keep(self) -> None:
-        """Write down what was measured and drawn."""
+        """Writes the measurements and pictures."""
         for strength, levels in self.levels.items():
             report_path(self.result, strength).write_text(json.dumps(levels.numbers()))
         if not self.shown:
@@ -95,7 +94,7 @@ def beside(result: Result, name: str) -> Path:
 
 
 def path_of(result: Result, strength: float, loudness: str, form: str) -> Path:
-    """Where a file to take away belongs; its folder is there."""
+    """The path of a download, in an existing folder."""
     from denoiser import video
 
     name, suffix = FORMS[form]
@@ -106,7 +105,7 @@ def path_of(result: Result, strength: float, loudness: str, form: str) -> Path:
 
 
 def player(result: Result, strength: float) -> dict[str, Any]:
-    """What page/parts/player.js plays and draws; both sides equally loud, as far as LOUDER_DB."""
+    """The value of page/parts/player.js; both sides are equally loud, within LOUDER_DB."""
     from denoiser import preview
 
     numbers = measured(result, 1.0)
@@ -126,7 +125,7 @@ def player(result: Result, strength: float) -> dict[str, Any]:
 
 
 def facts(result: Result, strength: float) -> dict[str, Any]:
-    """What the line for people says."""
+    """The values of the summary line: seconds, channels, remark, floors (dBFS) and time taken."""
     numbers = measured(result, strength)
     floors = {side: numbers[side]["noise_floor_db"] for side in ("before", "after")}
     told = {key: numbers[key] for key in ("seconds", "channels")}
@@ -135,7 +134,7 @@ def facts(result: Result, strength: float) -> dict[str, Any]:
 
 
 def measured(result: Result, strength: float) -> dict[str, Any]:
-    """The report at a strength; one that was already made is read again."""
+    """The report at a strength, from its file if there is one."""
     from denoiser import report
 
     path = report_path(result, strength)
@@ -146,7 +145,7 @@ def measured(result: Result, strength: float) -> dict[str, Any]:
 
 
 def opinions(result: Result, strength: float) -> dict[str, dict[str, float]] | None:
-    """side -> DNSMOS at a strength; None for what is too short."""
+    """side -> DNSMOS scores at a strength; None for a recording that is too short."""
     from denoiser import metrics, report
 
     if result.seconds < metrics.LEAST_JUDGED_SECONDS:

@@ -1,4 +1,4 @@
-"""One recording through a model, and one pass over the result for all that is made of it."""
+"""Running a model on one recording, with one pass over the result for all outputs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from denoiser.mixing import Listener, Source
     from denoiser.models import Model
 
-LONG_SECONDS = 600  # from here on ZeroGPU's GPU is worth its start and the visitor's daily share
-UNKNOWN_SECONDS = 600.0  # what a file that does not say its length is taken for
-LOOK_SECONDS = 0.25  # between looks at the line
-READING = 0.2  # of all the work: what reading a recording for its levels takes
-STEP = 0.01  # of all the work: what is worth telling a visitor
+LONG_SECONDS = 600  # longer recordings justify ZeroGPU's start time and the visitor's daily quota
+UNKNOWN_SECONDS = 600.0  # assumed for files that do not state their length
+LOOK_SECONDS = 0.25  # between two checks of the queue
+READING = 0.2  # share of the work: measuring the levels of a recording
+STEP = 0.01  # share of the work: smallest progress to report
 
-Status = dict[str, Any]  # what there is to show of a run: see `run_in_lane`
+Status = dict[str, Any]  # progress of a run: see `run_in_lane`
 ZeroGpuRun = Callable[[str, str], Iterator[float]]  # source, target: `denoise_file` on ZeroGPU
 Yielded = TypeVar("Yielded")
 Returned = TypeVar("Returned")
 
 
 class Settings(NamedTuple):
-    """What a visitor may choose before the run."""
+    """A visitor's settings for a run."""
 
     strength: float  # 0 to 1
     model: str
@@ -45,12 +45,12 @@ class Settings(NamedTuple):
 
     @classmethod
     def chosen(cls, percent: float, model: str, device: str, mono: bool, loudness: str) -> Settings:
-        """From the values of the page's components, whose strength is in percent."""
+        """Settings from the values of the page's components, with the strength in percent."""
         return cls(percent / 100, model, device, bool(mono), loudness)
 
 
 class Work(Generic[Yielded, Returned]):
-    """What a generator yields, and what it returns at the end as `result`."""
+    """An iterable over the values of a generator; `result` is its return value."""
 
     result: Returned
 
@@ -63,7 +63,7 @@ class Work(Generic[Yielded, Returned]):
 
 
 def finished(generator: Generator[Any, None, Returned]) -> Returned:
-    """What a generator returns."""
+    """The return value of a generator."""
     work = Work(generator)
     for _ in work:
         pass
@@ -78,10 +78,10 @@ def run_in_lane(
     settings: Settings,
     **options: Any,
 ) -> Generator[Status, None, Result]:
-    """`run` when its turn has come: yields what there is to show meanwhile, returns the result.
+    """`run`, after waiting in a queue: yields the status, returns the result.
 
-    The states are waiting (with place in line and seconds to wait), reading and working (with the
-    share done and the seconds left).
+    The states are waiting (with place in the queue and seconds to wait), reading, and working (with
+    the share done and the seconds left).
     """
     from denoiser import audio
     from denoiser.offline import return_free_memory
@@ -97,7 +97,7 @@ def run_in_lane(
         for share in work:
             place.share = share
             yield {"state": "working", "share": share, "left": place.left}
-    return_free_memory()  # now that all the work held is free
+    return_free_memory()  # only now has the work released it
     return work.result
 
 
@@ -112,11 +112,11 @@ def run(
     shown: bool = False,
     zerogpu_run: ZeroGpuRun | None = None,
 ) -> Generator[float, None, Result]:
-    """Yields the shares done and returns the result, whose files are in `folder`.
+    """Yields the shares done, 0 to 1, and returns the result, whose files are in `folder`.
 
-    `shown` asks for what the page plays and draws, too; `link` is the query of a link that leads
-    here; the model is shared by taking `turns`; `zerogpu_run` is `denoise_file` on ZeroGPU. Raises
-    AudioError and CheckpointError.
+    With `shown`, the files for the player and the picture are written, too. `link` is the query of
+    a link to the result; `turns` executes the calls of a shared model; `zerogpu_run` is
+    `denoise_file` on ZeroGPU. Raises AudioError and CheckpointError.
     """
     from denoiser import audio, mixing
     from denoiser.offline import denoise_blocks
@@ -159,7 +159,7 @@ def run(
 
 
 def _surveyed(recording: str, about: audio.Info) -> Generator[float, None, levels.Survey]:
-    """The levels of a recording; yields the shares done of all the work."""
+    """The levels of a recording; yields shares of the whole run, up to READING."""
     from denoiser import audio, levels
 
     blocks = audio.blocks(recording, notify=warn)
@@ -174,7 +174,7 @@ def _surveyed(recording: str, about: audio.Info) -> Generator[float, None, level
 
 
 def _as_mono(original: str, folder: Path) -> str:
-    """A recording mixed to one channel, or itself if it is one."""
+    """The path of a recording mixed to one channel, or of the original if it has only one."""
     from denoiser import audio, mixing
 
     if audio.info(original).channels == 1:

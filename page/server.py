@@ -1,4 +1,4 @@
-"""Starting the page, and what goes on behind it while it is served."""
+"""Serving the page: start, middleware, warm-up, and runs on ZeroGPU."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from denoiser.models import Model, Network
 
 HERE = Path(__file__).parent
-SITE = HERE.parent / "web" / "site"  # made by `make`; without it the page has no tab for it
-LIVE = "/live/"  # its address
-QUEUE_THREADS = 64  # visitors whose generators may step at one time
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # of events that no program is to call
+SITE = HERE.parent / "web" / "site"  # made by `make`; the tab for it is omitted otherwise
+LIVE = "/live/"  # path of that site
+QUEUE_THREADS = 64  # event handlers that run at the same time
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # for events outside the API
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "sans-serif"]
-CONTRAST = {  # 4.5 : 1 and more, as WCAG AA asks
+CONTRAST = {  # at least 4.5 : 1, as WCAG AA requires
     "body_text_color_subdued": "*neutral_600",
     "block_info_text_color": "*neutral_600",
     "button_primary_background_fill": "*primary_600",
@@ -42,7 +42,7 @@ MONOSPACE = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
 
 class LinkPreviews:
-    """What other sites show of a link to this page, in place of Gradio's own title and picture."""
+    """Replaces Gradio's link preview (title, description and image) by the page's own."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -74,7 +74,7 @@ class LinkPreviews:
 
 
 class Site:
-    """Serves the site that runs in the visitor's browser, below LIVE."""
+    """Serves the site that runs in the browser, below LIVE."""
 
     def __init__(self, app: ASGIApp):
         self.app = app
@@ -93,14 +93,14 @@ class Site:
 
 
 def _origin(scope: Scope) -> str:
-    """The address under which a visitor sees this server, behind a proxy too."""
+    """The origin of this server as the browser sees it, through a proxy, too."""
     headers = {k.decode().lower(): v.decode("latin-1") for k, v in scope["headers"]}
     scheme: str = headers.get("x-forwarded-proto") or scope.get("scheme", "http")
     return f"{scheme.split(',')[0]}://{headers.get('x-forwarded-host') or headers.get('host', '')}"
 
 
 def _with_preview(page: str, origin: str) -> str:
-    """The HTML of the page with title, description, address and picture for a link's preview."""
+    """The HTML of the page with title, description, address and image of the link preview."""
     words = i18n.WORDS["en"]["title"].format(minutes=session.KEPT_MINUTES)
     title, description = words.removeprefix("# ").split("\n")
     tags = {"title": title, "description": description, "type": "website", "url": f"{origin}/"}
@@ -116,7 +116,7 @@ def _with_preview(page: str, origin: str) -> str:
 
 
 def serve(page: gr.Blocks, **where: Any) -> None:
-    """Start the server; `where` goes to Gradio's launch. Old files are swept away meanwhile."""
+    """Starts the server and the deletion of old files; `where` is passed to Gradio's launch."""
     theme = gr.themes.Default(primary_hue="indigo", font=FONTS, font_mono=MONOSPACE)
     threading.Thread(target=session.sweep, args=[session.cache()], daemon=True).start()
     page.launch(
@@ -139,14 +139,14 @@ def _middleware() -> list[Middleware]:
 
 
 def _head() -> str:
-    """What the page has before its parts: words, what parts share, the raw microphone."""
+    """The page's head: strings, code shared by the parts, access to the raw microphone."""
     words = json.dumps(i18n.WORDS, ensure_ascii=False).replace("</", "<\\/")
     common = (HERE / "parts" / "common.js").read_text("utf-8").replace("WORDS;", f"{words};", 1)
     return f"<script>\n{common}</script>\n" + (HERE / "head.html").read_text("utf-8")
 
 
 def warm_up(model: Model) -> None:
-    """What the first visitor would wait for: libraries, the model's first call, the decoder."""
+    """Loads libraries, runs the model once and starts the decoder before the first visit."""
     import numpy as np
 
     from denoiser import denoise, levels, plot
@@ -163,7 +163,7 @@ def warm_up(model: Model) -> None:
 
 
 def on_zerogpu(model: Network, spaces: ModuleType) -> ZeroGpuRun:
-    """denoise_file in ZeroGPU's process, on a copy of the model; its duration is reserved first."""
+    """`denoise_file` in ZeroGPU's process, on a copy of the model, with an estimated duration."""
     import copy
 
     from denoiser import audio, offline

@@ -1,7 +1,7 @@
-"""A visitor's files: received under their own names, kept for an hour, and what is wrong with them.
+"""A visitor's session: uploads under their own names, deletion after an hour, stopping, errors.
 
-Gradio keeps an upload under a shortened name, and shows a copy, converted by ffmpeg where there is
-one on PATH, in place of what a handler gives out.
+Gradio shortens the names of uploads and, if ffmpeg is on PATH, shows converted copies in place of a
+handler's files.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # o
 
 
 def cache() -> Path:
-    """Where Gradio keeps what visitors send, and serves from."""
+    """The folder in which Gradio keeps uploads and from which it serves files."""
     folder = Path(gr.utils.get_upload_folder())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def new_folder() -> Path:
-    """For one request: a file there is served as it is, and deleted in time."""
+    """A folder for the files of one request, which are served unchanged and deleted in time."""
     return Path(tempfile.mkdtemp(dir=cache()))
 
 
 @contextlib.contextmanager
 def kept_if_finished(folder: Path) -> Iterator[None]:
-    """A folder that is deleted at once if the work in it fails or is stopped."""
+    """Deletes a folder at once if the block fails or is stopped."""
     try:
         yield
     except BaseException:
@@ -52,7 +52,7 @@ def kept_if_finished(folder: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what visitors sent and got KEPT_SECONDS ago, and empty folders, again and again."""
+    """Deletes files older than KEPT_SECONDS, and empty folders, in an endless loop."""
     while True:
         time.sleep(SWEEP_SECONDS)
         old = time.time() - KEPT_SECONDS
@@ -65,26 +65,27 @@ def sweep(folder: Path) -> None:
 
 
 def own_name(file: FileData) -> str:
-    """The path of an upload under the visitor's name for it, which only says what it is called."""
+    """The path of an upload under the visitor's name for it: a link or a copy."""
     path, name = Path(file.path), safe(file.orig_name or Path(file.path).name)
-    if path.name == name or not path.is_relative_to(cache()):  # an example keeps its own
+    if path.name == name or not path.is_relative_to(cache()):  # or an example
         return str(path)
     named = path.parent / "named" / name
     named.parent.mkdir(parents=True, exist_ok=True)
     try:
         named.symlink_to(path)
     except FileExistsError:
-        pass  # from the run before
-    except OSError:  # Windows does not let everyone make links
+        pass  # from the previous run
+    except OSError:  # on Windows, links need a privilege
         with suppress(FileNotFoundError):  # deleted in the meantime
             shutil.copyfile(path, named)
     return str(named)
 
 
 def safe(name: str) -> str:
-    """A name as a stranger gives it, as one of a file in whatever folder.
+    """A file name from an untrusted one.
 
-    Raises nothing: separators, control characters, dots at the ends and Windows' devices go.
+    Folders, control characters, spaces and dots at the ends, and Windows' device names are removed
+    or replaced. Never raises.
     """
     name = re.sub(
         r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "_", re.split(r"[/\\]", name)[-1]
@@ -95,11 +96,11 @@ def safe(name: str) -> str:
 
 
 class Stopped(Exception):
-    """Nobody wants the work any longer."""
+    """The work is no longer wanted."""
 
 
 class Latest:
-    """Of several pieces of work of one kind and visitor only the last is wanted, until a Stop."""
+    """Keeps only the latest work of each kind and visitor; `stop` ends that, too."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -107,7 +108,7 @@ class Latest:
 
     @contextlib.contextmanager
     def begin(self, request: gr.Request | None, kind: str) -> Iterator[Callable[[], None]]:
-        """Yields a function that raises Stopped once something else is wanted."""
+        """Yields a function that raises Stopped once the work was replaced or stopped."""
         key, token = (request.session_hash if request else None, kind), object()
         with self.lock:
             self.wanted[key] = token
@@ -129,9 +130,9 @@ class Latest:
 
 
 def received(path: str, name: str) -> str:
-    """The path of an upload that a browser names, under its own name. Raises DenoiserError.
+    """The path of an upload under its own name. Raises DenoiserError.
 
-    A browser may name any path: only what lies in the cache was uploaded.
+    A browser can send any `path`; only those in the cache are uploads.
     """
     file = Path(path)
     if not file.resolve().is_relative_to(cache().resolve()):
@@ -141,7 +142,7 @@ def received(path: str, name: str) -> str:
 
 @contextlib.contextmanager
 def refusals() -> Iterator[None]:
-    """What is wrong with a visitor's file, link or model becomes a sentence on the page."""
+    """Turns a DenoiserError into an error message on the page."""
     try:
         yield
     except DenoiserError as error:
@@ -157,5 +158,5 @@ def warn(sentence: str) -> None:
 
 
 def _text(sentence: str) -> str:
-    """Gradio shows messages as HTML: a file's name, or a link's words, could load a picture."""
+    """A translated sentence without HTML tags, which names of files or links could contain."""
     return here(sentence).replace("<", "&lt;")
