@@ -41,6 +41,7 @@ lint: .venv/test.stamp
 bench: .venv/test.stamp
 	$(BIN)/python bench/page.py
 	$(BIN)/python bench/visit.py
+	$(BIN)/python bench/stream.py
 	$(BIN)/python bench/hub.py
 	$(BIN)/python bench/sandbox.py
 

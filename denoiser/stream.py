@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 LEVEL_DBFS = -26.0  # active level at the model's input: the middle of its training range
 BEYOND_SPEECH = 10.0  # clipping limit, 46 dB above that level
 HOP_SECONDS = 0.016  # between two measurements of a running level
-UP, DOWN, PAUSE = (1 - math.exp(-HOP_SECONDS / seconds) for seconds in (0.1, 3.0, 30.0))
+UP, DOWN, PAUSE = (1 - math.exp(-HOP_SECONDS / seconds) for seconds in (0.3, 3.0, 30.0))
+FIRST = 4.0  # times the power first heard, which is noise more often: the first guess of the voice
 GATE = 0.1  # times the level's power; anything below is a pause
 SILENT_POWER = 10**-7.5  # -75 dBFS; a voice is inaudible below
 
@@ -110,8 +111,10 @@ class Running:
     def _follow(self, power: float) -> None:
         if power < SILENT_POWER:
             return
-        if not self.level or power > self.level:
-            self.level += (power - self.level) * (UP if self.level else 1.0)
+        if not self.level:
+            self.level = FIRST * power
+        elif power > self.level:
+            self.level += (power - self.level) * UP
         elif power > self.level * GATE:
             self.level += (power - self.level) * DOWN
         else:

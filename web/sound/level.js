@@ -4,7 +4,8 @@ import { HOP, RATE } from "./dsp.js";
 
 const LEVEL = 10 ** (-26 / 20); // RMS of the voice before the network
 export const BEYOND_SPEECH = 10; // 46 dB above that level: what is louder is cut off
-const [UP, DOWN, PAUSE] = [0.1, 3, 30].map((seconds) => 1 - Math.exp(-HOP / RATE / seconds));
+const [UP, DOWN, PAUSE] = [0.3, 3, 30].map((seconds) => 1 - Math.exp(-HOP / RATE / seconds));
+const FIRST = 4; // times the power first heard, which is noise more often
 const GATE = 0.1; // of the level's power: below it is a pause
 const SILENT_POWER = 10 ** -7.5; // -75 dBFS: below it nothing is to be heard of a voice
 
@@ -27,7 +28,7 @@ export class Leveller {
 
   follow(power) {
     if (power < SILENT_POWER) return;
-    if (!this.level) this.level = power;
+    if (!this.level) this.level = FIRST * power;
     else if (power > this.level) this.level += (power - this.level) * UP;
     else if (power > this.level * GATE) this.level += (power - this.level) * DOWN;
     else this.level *= 1 - PAUSE;
