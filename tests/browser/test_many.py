@@ -2,7 +2,6 @@
 
 import re
 import threading
-import time
 
 import pytest
 import soundfile as sf
@@ -92,8 +91,7 @@ def test_a_row_says_how_far_its_video_is_and_stop_ends_it(tab, tmp_path, monkeyp
 
     def slow(*settings):
         try:
-            while True:
-                time.sleep(0.1)
+            while not ended.wait(0.1):
                 yield 0.38
         finally:
             ended.set()
