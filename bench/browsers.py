@@ -13,6 +13,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -109,11 +110,13 @@ class Marionette:
             ["firefox-esr", "--headless", "--marionette", "--profile", str(folder), "--no-remote"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         port = folder / "MarionetteActivePort"
         while not port.exists() or not port.read_text():
             time.sleep(0.1)
-        self.stream = socket.create_connection(("127.0.0.1", int(port.read_text()))).makefile("rwb")
+        address = "127.0.0.1", int(port.read_text())
+        self.stream = socket.create_connection(address, timeout=1.5 * PATIENCE).makefile("rwb")
         self.number = 0
         self._receive()
         self.command("NewSession", {})
@@ -157,7 +160,9 @@ class WebDriver:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}/session"
-        self.process = subprocess.Popen(["xvfb-run", "-a", "WebKitWebDriver", f"--port={port}"])
+        self.process = subprocess.Popen(
+            ["xvfb-run", "-a", "WebKitWebDriver", f"--port={port}"], start_new_session=True
+        )
         options = {"binary": str(MINI_BROWSERS[-1]), "args": ["--automation"]}
         wanted = {"alwaysMatch": {"webkitgtk:browserOptions": options}}
         session = self._ask("POST", self.url, {"capabilities": wanted}, patient=True)
@@ -214,7 +219,7 @@ def opened(kind: type[Driver]) -> Iterator[Driver]:
         try:
             yield driver
         finally:
-            driver.process.terminate()
+            os.killpg(driver.process.pid, signal.SIGKILL)  # with all that it has started
             driver.process.wait()
 
 
@@ -227,7 +232,7 @@ def play(driver: Driver, body: str, *given: Any) -> dict[str, Any]:
     """
     try:
         return driver.run(script, *given)
-    except RuntimeError as error:
+    except (RuntimeError, TimeoutError) as error:  # the latter if the whole browser hangs
         return {"failed": str(error)}
 
 

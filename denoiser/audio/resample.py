@@ -17,7 +17,10 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
 
 
 class Resampler:
-    """`resample` for a wave in pieces: the concatenated outputs are identical."""
+    """`resample` for a wave in pieces: the concatenated outputs are identical.
+
+    `quality` is one of soxr's: VHQ keeps a constant to the last bit, HQ holds back less.
+    """
 
     def __init__(self, from_rate: int, to_rate: int, channels: int, quality: str = "VHQ"):
         self.from_rate, self.to_rate, self.channels = from_rate, to_rate, channels

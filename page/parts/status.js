@@ -5,6 +5,7 @@ const part = (selector) => element.querySelector(selector);
 const once = mounted("status");
 const BUSY = ["uploading", "fetching", "starting", "waiting", "reading", "working"];
 let now = { state: "idle" }, since = 0, run = null;
+let shown = 0; // the largest share of this run: a late sign of the server does not take it back
 speak(element);
 
 const passed = () => (performance.now() - since) / 1000; // seconds since the server last said something
@@ -14,7 +15,7 @@ function share() {
   if (now.state === "uploading") return now.share ?? 0;
   if (now.state !== "working") return null;
   const done = now.share + (1 - now.share) * Math.min(0.95, passed() / Math.max(now.left, 1));
-  return Math.min(0.99, Math.max(now.share, done));
+  return (shown = Math.min(0.99, Math.max(now.share, done, shown)));
 }
 
 function words() {
@@ -65,7 +66,7 @@ element.addEventListener("click", (event) => {
   run = null;
   trigger("stop", { run: stopped });
 });
-document.addEventListener("denoiser:run", ({ detail }) => (run = detail.run), once);
+document.addEventListener("denoiser:run", ({ detail }) => ([run, shown] = [detail.run, 0]), once);
 document.addEventListener("denoiser:status", ({ detail }) => hear(detail), once);
 const timer = setInterval(draw, 500);
 once.signal.addEventListener("abort", () => clearInterval(timer));

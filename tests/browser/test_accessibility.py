@@ -66,6 +66,7 @@ def test_a_thumb_hits_every_button_of_ours(page):
     assert page.evaluate(small) == []
 
 
+PHONE = {"width": 390, "height": 844}
 BACKGROUND = "getComputedStyle(document.body).backgroundColor"
 AT_REST = """() => document.getAnimations().every((each) =>
   each.playState !== "running" || each.effect.getComputedTiming().endTime === Infinity)"""
@@ -94,9 +95,12 @@ def test_axe_finds_nothing_serious_by_day_nor_by_night(page):
 
 
 @pytest.mark.parametrize(
-    "empty", [{"locale": f"{tag}-XX"} for tag in ("de", "es", "fr", "pt")], indirect=True
+    "empty",
+    [{"locale": f"{tag}-XX", "viewport": PHONE} for tag in ("de", "es", "fr", "pt")],
+    indirect=True,
 )
 def test_the_page_speaks_the_visitors_language(empty, url):
+    """On a phone, where all tabs are in sight, too."""
     spoken = {"de": ("Hintergrundgeräusche", "Nachher", "dB leiser", "WAV herunterladen")}
     spoken["es"] = ("Quite el ruido", "Después", "Ruido de fondo", "Descargar WAV")
     spoken["fr"] = ("Supprimer le bruit", "Après", "Bruit de fond", "Télécharger WAV")
@@ -111,3 +115,7 @@ def test_the_page_speaks_the_visitors_language(empty, url):
         word for word in spoken[language if language != "en" else "pt"] if word not in text
     ] == []
     assert "denoiser_" not in text
+    tabs = page.get_by_role("tab")
+    assert tabs.count() == 3
+    boxes = [tab.bounding_box() for tab in tabs.all()]
+    assert all(box and 0 <= box["x"] <= PHONE["width"] - box["width"] for box in boxes)

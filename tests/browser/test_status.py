@@ -167,3 +167,20 @@ def test_a_click_on_the_picture_seeks_and_keys_do(page):
     assert page.evaluate("denoiser.sound.audio.loop") is True
     page.get_by_label("Speed").select_option("1.5")
     assert page.evaluate("denoiser.sound.audio.playbackRate") == 1.5
+
+
+def test_the_bar_never_goes_back(page):
+    """Between two signs of the server it goes on as expected, and a late sign is no step back."""
+    page.evaluate("""() => {
+      const tell = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+      tell("denoiser:run", { run: "one", name: "x" });
+      tell("denoiser:status", { run: "one", state: "working", share: 0.5, left: 60 });
+      tell("denoiser:status", { run: "one", state: "working", share: 0.4, left: 60 });
+    }""")
+    assert page.locator("#status .what").inner_text().startswith("50 %")
+    page.evaluate("""() => {
+      const tell = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+      tell("denoiser:run", { run: "two", name: "x" });
+      tell("denoiser:status", { run: "two", state: "working", share: 0.1, left: 60 });
+    }""")
+    assert page.locator("#status .what").inner_text().startswith("10 %")

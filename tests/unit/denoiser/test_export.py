@@ -16,7 +16,7 @@ from toy import TINY
 from denoiser import audio, checkpoint, export, hops
 from denoiser.cli import main
 from denoiser.errors import CheckpointError
-from denoiser.models import BandUNet
+from denoiser.models import BandUNet, band
 from denoiser.stream import Stream
 
 pytestmark = pytest.mark.long  # PyTorch takes seconds for an export
@@ -116,16 +116,29 @@ def test_an_export_that_differs_is_not_written(tmp_path, monkeypatch):
 def test_what_cannot_be_exported_or_read_is_refused_in_a_sentence(tmp_path, exported):
     with pytest.raises(CheckpointError, match="contains no causal model"):
         export.export(ROOT / "checkpoints" / "band", tmp_path / "x.onnx")
-    damaged, other = tmp_path / "damaged.onnx", tmp_path / "other.onnx"
-    damaged.write_bytes(exported.read_bytes()[:1000])
-    with pytest.raises(
-        CheckpointError, match=r"damaged\.onnx is not an ONNX file, or it is damaged"
-    ):
-        hops.load(damaged)
-    stranger = onnx.load(exported)
-    del stranger.metadata_props[:]
-    onnx.save(stranger, other)
-    with pytest.raises(CheckpointError, match=r"was not made by `denoiser export`"):
-        hops.load(other)
     with pytest.raises(CheckpointError, match="cannot be read"):
         hops.load(tmp_path / "none.onnx")
+
+
+@pytest.mark.parametrize("content", ["", "text", "half"])
+def test_a_damaged_file_is_called_so(tmp_path, exported, content):
+    whole = exported.read_bytes()
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes({"": b"", "text": b"a mask", "half": whole[: len(whole) // 2]}[content])
+    with pytest.raises(CheckpointError, match=r"damaged\.onnx is not an ONNX file, or it is dam"):
+        hops.load(path)
+
+
+@pytest.mark.parametrize("missing", ["format", "delay"])
+def test_a_model_from_elsewhere_is_refused(tmp_path, exported, missing):
+    stranger = onnx.load(exported)
+    kept = [entry for entry in stranger.metadata_props if entry.key != missing]
+    del stranger.metadata_props[:]
+    stranger.metadata_props.extend(kept)
+    onnx.save(stranger, tmp_path / "other.onnx")
+    with pytest.raises(CheckpointError, match=r"other\.onnx was not made by `denoiser export`"):
+        hops.load(tmp_path / "other.onnx")
+
+
+def test_silence_is_what_the_model_takes_for_it():
+    assert hops.SILENT_POWER == band.SILENT_POWER
